@@ -1,0 +1,1 @@
+"""Frozen backbone to feature cache: every image is looked at exactly once."""

@@ -1,0 +1,109 @@
+"""Where the commands keep what they write, and how they find it again.
+
+    caches/NAME-FINGERPRINT.h5      feature caches
+    searches/NAME/best.json         the winner of a search, a `HeadSpec`
+    runs/NAME/run.json              trained heads
+    models/NAME/parity.json         exported models
+
+Each of these files is written last, so that its presence says that the rest
+is complete; its modification time says which artifact is the newest.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from embed.cache import BUILD_COMMAND
+from embed.cache import FeatureCache
+from embed.cache import open_cache
+from embed.errors import MissingArtifactError
+from embed.errors import PipelineError
+from embed.errors import StorageError
+
+CACHES, SEARCHES, RUNS, MODELS = "caches", "searches", "runs", "models"
+
+
+def newest_first(artifacts_dir: Path, pattern: str) -> list[Path]:
+    """Returns the files that match a pattern, the last written first."""
+    paths = artifacts_dir.glob(pattern)
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def touch(path: Path) -> None:
+    """Makes a finished artifact the newest, since it was asked for again."""
+    os.utime(path)
+
+
+def find_cache(artifacts_dir: Path, cache_path: Path | None) -> FeatureCache:
+    """Opens the cache that is named, or else the newest.
+
+    Raises:
+        MissingArtifactError: If there is none.
+        CorruptCacheError: If it is no whole cache.
+        StaleCacheError: If it is of another schema.
+    """
+    if cache_path is not None:
+        return open_cache(cache_path)
+    paths = newest_first(artifacts_dir, f"{CACHES}/*.h5")
+    if not paths:
+        raise MissingArtifactError(
+            f"There is no feature cache in {artifacts_dir / CACHES}. Build one "
+            f"with `{BUILD_COMMAND}`, or name one with `--cache PATH`."
+        )
+    return open_cache(paths[0])
+
+
+def find_cache_of(
+    artifacts_dir: Path, fingerprint: str, recorded_path: Path
+) -> FeatureCache:
+    """Opens the cache a run or search was made on, wherever it lies now.
+
+    Args:
+        artifacts_dir: Where to look when it is not where it was.
+        fingerprint: Of its spec.
+        recorded_path: Where it was.
+
+    Raises:
+        MissingArtifactError: If no cache has that fingerprint.
+    """
+    found = f"{CACHES}/*{fingerprint}.h5"
+    for path in (recorded_path, *newest_first(artifacts_dir, found)):
+        if path.is_file():
+            cache = open_cache(path)
+            if cache.fingerprint == fingerprint:
+                return cache
+    raise MissingArtifactError(
+        f"The cache of fingerprint {fingerprint} is neither at "
+        f"{recorded_path} nor in {artifacts_dir / CACHES}. Build it again "
+        f"with `{BUILD_COMMAND}`, or name it with `--cache PATH`."
+    )
+
+
+def iterate_caches(
+    artifacts_dir: Path,
+) -> Iterator[tuple[Path, FeatureCache | PipelineError]]:
+    """Yields every cache file, the newest first, opened or with its error."""
+    for path in newest_first(artifacts_dir, f"{CACHES}/*.h5"):
+        try:
+            yield path, open_cache(path)
+        except PipelineError as error:
+            yield path, error
+
+
+def make_folder(path: Path) -> Path:
+    """Makes a folder for results, and checks that it can be written.
+
+    Raises:
+        StorageError: If it cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"The folder {path} cannot be written: {error.strerror}. Expected: "
+            "a folder that can. Choose another with `--artifacts DIR`."
+        ) from error
+    return path

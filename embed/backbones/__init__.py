@@ -1,0 +1,29 @@
+"""A handle (`hub:`, `keras:`) to a frozen model."""
+
+from embed.backbones.backbone import Backbone
+from embed.backbones.request import BackboneRequest
+from embed.errors import BackboneError
+
+__all__ = ["Backbone", "BackboneRequest", "load_backbone"]
+
+
+def load_backbone(request: BackboneRequest) -> Backbone:
+    """Loads the backbone that a user asked for.
+
+    Raises:
+        BackboneError: If it cannot be resolved, or its weights do not fit.
+    """
+    kind, _, name = request.handle.partition(":")
+    if kind == "hub" and name:
+        from embed.backbones.hub import load_hub_backbone
+
+        return load_hub_backbone(name, request.image_size)
+    if kind == "keras" and name:
+        from embed.backbones.applications import load_keras_backbone
+
+        return load_keras_backbone(request)
+    raise BackboneError(
+        "The backbone is of no known kind. Expected: `hub:ADDRESS`, `hub:DIR` "
+        "(a SavedModel) or `keras:NAME[?alpha=1.4]`. Received: "
+        f"{request.handle!r}. Give one with `--backbone`."
+    )

@@ -1,0 +1,149 @@
+"""A source: where encoded images and their labels come from."""
+
+import abc
+import dataclasses
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy as np
+import pydantic
+
+from embed.errors import SourceError
+from embed.splits import hash_id
+
+MIN_CLASSES = 2  # Fewer make no classification problem.
+SPLITS = ("train", "test")
+
+
+class SourceRequest(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """What a user asks for; enough to open the same source again.
+
+    Args:
+        dataset: `tfds:NAME`, `folder:DIR` or `digits`.
+        data_dir: Where TFDS keeps its datasets; `None` for its default.
+        limit: Largest number of images a split; `None` for all.
+    """
+
+    dataset: str
+    data_dir: str | None = None
+    limit: int | None = pydantic.Field(default=None, ge=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitIndex:
+    """Ids and labels of one split, in row order.
+
+    Args:
+        image_ids: Unique ids.
+        labels: Class indices, int32 `(num_images,)`.
+    """
+
+    image_ids: tuple[str, ...]
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.image_ids) != len(self.labels):
+            raise ValueError(
+                "Expected one label per image id. Received: "
+                f"{len(self.labels)} labels, {len(self.image_ids)} ids."
+            )
+
+    def take(self, rows: np.ndarray) -> "SplitIndex":
+        """Returns the index of some rows."""
+        image_ids = tuple(self.image_ids[row] for row in rows)
+        return SplitIndex(image_ids, self.labels[rows])
+
+
+class Source(abc.ABC):
+    """Labelled pictures, by split; rows keep their order for ever.
+
+    Args:
+        name: What the fingerprint calls it.
+        version: Version of the data, `""` where there is none.
+        class_names: Names by class index.
+        splits: Index by split, `train` and `test`.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: str,
+        class_names: Sequence[str],
+        splits: Mapping[str, SplitIndex],
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.class_names = tuple(class_names)
+        self.splits = dict(splits)
+        _check(self)
+
+    @abc.abstractmethod
+    def read(self, split: str, rows: Sequence[int]) -> Iterator[bytes]:
+        """Yields the encoded image of each row.
+
+        Args:
+            split: `"train"` or `"test"`.
+            rows: Row numbers, ascending.
+        """
+
+
+class LimitedSource(Source):
+    """The images of smallest hash of another source: a fair small sample.
+
+    Args:
+        source: The whole source.
+        limit: Largest number of images a split.
+    """
+
+    def __init__(self, source: Source, limit: int) -> None:
+        self._source = source
+        self._rows = {
+            split: _smallest_hashes(index.image_ids, limit)
+            for split, index in source.splits.items()
+        }
+        super().__init__(
+            name=source.name,
+            version=source.version,
+            class_names=source.class_names,
+            splits={
+                split: index.take(self._rows[split])
+                for split, index in source.splits.items()
+            },
+        )
+
+    def read(self, split: str, rows: Sequence[int]) -> Iterator[bytes]:
+        """Yields the encoded image of each row."""
+        return self._source.read(split, self._rows[split][list(rows)].tolist())
+
+
+def _smallest_hashes(image_ids: Sequence[str], limit: int) -> np.ndarray:
+    hashes = [hash_id(image_id, salt="limit") for image_id in image_ids]
+    return np.sort(np.argsort(hashes, kind="stable")[:limit])
+
+
+def _check(source: Source) -> None:
+    """Refuses what no head can be trained or judged on."""
+    if len(source.class_names) < MIN_CLASSES:
+        raise SourceError(
+            f"The dataset {source.name} has a single class, "
+            f"{list(source.class_names)}. Expected: at least {MIN_CLASSES} "
+            "classes. Add pictures of another class, one folder each."
+        )
+    for split in SPLITS:
+        index = source.splits.get(split)
+        if index is None or not index.image_ids:
+            raise SourceError(
+                f"The dataset {source.name} has no images in its {split} "
+                f"split. Expected: images in {list(SPLITS)}. Received: "
+                f"{ {name: len(i.labels) for name, i in source.splits.items()} }."
+                " Add some and run the command again."
+            )
+        duplicates = len(index.image_ids) - len(set(index.image_ids))
+        if duplicates:
+            raise SourceError(
+                f"The {split} split of {source.name} has {duplicates} images "
+                "whose id another image has. Expected: unique ids. Rename "
+                "them and run the command again."
+            )

@@ -1,0 +1,180 @@
+"""Any TensorFlow Datasets image-classification set, `tfds:NAME`.
+
+Only the encoded image, the label and the file name are read: `SkipDecoding`
+hands over the JPEG bytes as they lie on disk, and `PartialDecoding` leaves
+masks alone. TFDS re-encodes images between versions, so that the version is
+part of the fingerprint.
+"""
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from embed.errors import SourceError
+from embed.sources.source import SPLITS
+from embed.sources.source import Source
+from embed.sources.source import SplitIndex
+
+PREFIX = "tfds:"
+ID_FEATURES = ("file_name", "filename", "image_id", "id")  # The first unique.
+PROBE_URL = "https://storage.googleapis.com/tfds-data"  # Serves TFDS metadata.
+PROBE_SECONDS = 5.0  # TFDS itself would retry for 150 s.
+
+
+class TfdsSource(Source):
+    """A prepared TFDS dataset; prepared first, where there is a network.
+
+    Args:
+        name: Name as TFDS knows it, e.g. `"oxford_iiit_pet"` or
+            `"oxford_iiit_pet:4.0.0"`.
+        data_dir: Where TFDS keeps its datasets; `None` for `TFDS_DATA_DIR`
+            or TFDS's own default.
+    """
+
+    def __init__(self, name: str, data_dir: str | None = None) -> None:
+        self._builder = _prepared_builder(name, data_dir)
+        info = self._builder.info
+        self._image_key, self._label_key = _supervised_keys(name, info)
+        label = info.features[self._label_key]
+        super().__init__(
+            name=f"{PREFIX}{info.full_name.rpartition('/')[0]}",
+            version=str(info.version),
+            class_names=label.names,
+            splits={
+                split: self._index(split)
+                for split in SPLITS
+                if split in info.splits
+            },
+        )
+
+    def read(self, split: str, rows: Sequence[int]) -> Iterator[bytes]:
+        """Yields the encoded image of each row."""
+        import tensorflow_datasets as tfds
+
+        if not rows:
+            return
+        wanted = set(rows)
+        first, last = rows[0], rows[-1]
+        instruction = tfds.core.ReadInstruction(
+            split, from_=first, to=last + 1, unit="abs"
+        )
+        examples = self._examples(instruction, (self._image_key,))
+        for row, example in enumerate(examples, start=first):
+            if row in wanted:
+                yield example[self._image_key]
+
+    def _index(self, split: str) -> SplitIndex:
+        """Reads ids and labels of a split, without its images."""
+        features = self._builder.info.features
+        names = [n for n in ID_FEATURES if _is_scalar_id(features, n)]
+        columns: dict[str, list[Any]] = {
+            key: [] for key in (self._label_key, "tfds_id", *names)
+        }
+        for example in self._examples(split, (self._label_key, *names)):
+            for key, values in columns.items():
+                values.append(example[key])
+        labels = np.array(columns.pop(self._label_key), np.int32)
+        for key in (*names, "tfds_id"):
+            ids = tuple(_as_text(value) for value in columns[key])
+            if len(set(ids)) == len(ids):
+                break
+        return SplitIndex(ids, labels)
+
+    def _examples(self, split: Any, keys: Sequence[str]) -> Iterator[Any]:
+        """Yields some features of each example, in the order on disk."""
+        import tensorflow_datasets as tfds
+
+        decoders = {}
+        if self._image_key in keys:
+            decoders[self._image_key] = tfds.decode.SkipDecoding()
+        dataset = self._builder.as_dataset(
+            split=split,
+            shuffle_files=False,
+            decoders=tfds.decode.PartialDecoding(
+                {key: True for key in keys}, decoders=decoders
+            ),
+            read_config=tfds.ReadConfig(
+                add_tfds_id=True,
+                try_autocache=False,
+                interleave_cycle_length=1,
+            ),
+        )
+        yield from dataset.as_numpy_iterator()
+
+
+def _prepared_builder(name: str, data_dir: str | None) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        raise SourceError(
+            f"TensorFlow Datasets knows no dataset {name!r}"
+            f"{f' and {data_dir} holds none' if data_dir else ''}. Expected: a "
+            "name of its catalogue, or of a prepared dataset below "
+            "`--data-dir`. Check the spelling, give `--data-dir DIR`, or use "
+            "`--dataset folder:DIR` or `--preset digits`."
+        ) from error
+    if not builder.is_prepared():
+        _require_network(name, str(builder.data_dir))
+        try:
+            builder.download_and_prepare()
+        except Exception as error:
+            raise SourceError(
+                f"TensorFlow Datasets could not prepare {name!r}: "
+                f"{type(error).__name__}: {error}. {_ways_out(name)}"
+            ) from error
+    return builder
+
+
+def _require_network(name: str, data_dir: str) -> None:
+    """Ends in seconds, where TFDS would retry for minutes."""
+    try:
+        urllib.request.urlopen(PROBE_URL, timeout=PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # Some server answered: there is a network.
+    except OSError as error:
+        raise SourceError(
+            f"The dataset {name!r} is not prepared at {data_dir}, and there "
+            f"is no network to fetch it: {error}. {_ways_out(name)}"
+        ) from error
+
+
+def _ways_out(name: str) -> str:
+    return (
+        f"Ways out: `--data-dir DIR` (or TFDS_DATA_DIR) with a folder that "
+        f"holds a prepared {name}; `--dataset folder:DIR` with pictures of "
+        "your own; `--preset digits`, which needs no download."
+    )
+
+
+def _supervised_keys(name: str, info: Any) -> tuple[str, str]:
+    """Returns the names of the image and of the label feature."""
+    import tensorflow_datasets as tfds
+
+    features = info.features
+    keys = info.supervised_keys or ("image", "label")
+    if (
+        len(keys) == 2  # An image and a label, as opposed to tuples of them.
+        and all(isinstance(key, str) and key in features for key in keys)
+        and isinstance(features[keys[0]], tfds.features.Image)
+        and isinstance(features[keys[1]], tfds.features.ClassLabel)
+    ):
+        return keys[0], keys[1]
+    raise SourceError(
+        f"The dataset {name!r} is no image-classification set. Expected: an "
+        f"Image and a ClassLabel feature. Received: {sorted(features)}. "
+        "Choose another with `--dataset tfds:NAME`."
+    )
+
+
+def _is_scalar_id(features: Any, name: str) -> bool:
+    return name in features and features[name].shape == ()
+
+
+def _as_text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

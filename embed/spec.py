@@ -1,0 +1,123 @@
+"""What identifies a feature cache, and the fingerprint made from it.
+
+A `CacheSpec` holds everything that can change a feature vector and nothing
+else: batch size, engine, block size and the folder a picture lies in are not
+in it. Two builds with equal specs have equal rows.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+import numpy as np
+import pydantic
+
+SCHEMA = 1  # Increment when the file layout, or a field's meaning, changes.
+FINGERPRINT_DIGITS = 16  # 64 bits: enough to name files, not to resist attack.
+
+BACKBONE_OPTIONS = {
+    "backbone": "--backbone {}",
+    "image_size": "--image-size {}",
+    "precision": "--precision {}",
+    "dtype": "--dtype {}",
+    "dataset": "--dataset {}",
+}
+
+
+class SplitSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """The rows of one split, by number and by digest.
+
+    Args:
+        num_images: Number of rows.
+        digest: SHA-256 over ids and labels in row order.
+    """
+
+    num_images: int
+    digest: str
+
+
+class CacheSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """Everything that can change a feature vector, and nothing else.
+
+    Args:
+        dataset: Name of the source, e.g. `"tfds:oxford_iiit_pet"`; of a
+            folder its kind alone, so that moving it changes nothing.
+        dataset_version: Version of the source, `""` where it has none.
+        class_names: Names by class index.
+        splits: Rows by split, `train` and `test`.
+        backbone: Handle of the backbone, e.g. `"keras:MobileNetV2"`.
+        weights_digest: SHA-256 of the backbone's weights.
+        image_size: `(height, width)` in pixels, as the backbone receives them.
+        pixel_range: Smallest and largest pixel value the backbone is given.
+        resize: Resize method.
+        views: Names of the views, the plain one first.
+        precision: What the backbone computes in.
+        dtype: What the features are stored in.
+        schema_version: Layout of the file.
+    """
+
+    dataset: str
+    dataset_version: str
+    class_names: tuple[str, ...]
+    splits: dict[str, SplitSpec]
+    backbone: str
+    weights_digest: str
+    image_size: tuple[int, int]
+    pixel_range: tuple[float, float] = (0.0, 1.0)
+    resize: str = "bilinear"
+    views: tuple[str, ...]
+    precision: str = "float32"
+    dtype: str = "float32"
+    schema_version: int = SCHEMA
+
+    def to_json(self) -> str:
+        """Returns the canonical text: keys sorted, defaults written out."""
+        fields = self.model_dump(mode="json")
+        return json.dumps(
+            fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
+
+    def fingerprint(self) -> str:
+        """Returns the hexadecimal digits that stand for this spec."""
+        digest = hashlib.sha256(self.to_json().encode()).hexdigest()
+        return digest[:FINGERPRINT_DIGITS]
+
+
+def digest_rows(image_ids: Iterable[str], labels: Iterable[int]) -> str:
+    """Returns the SHA-256 of ids and labels in row order."""
+    digest = hashlib.sha256()
+    for image_id, label in zip(image_ids, labels, strict=True):
+        digest.update(f"{image_id}\0{int(label)}\n".encode())
+    return digest.hexdigest()
+
+
+def digest_arrays(arrays: Iterable[np.ndarray]) -> str:
+    """Returns the SHA-256 of arrays: dtype, shape and values of each."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def differences(
+    expected: CacheSpec, received: CacheSpec
+) -> dict[str, tuple[object, object]]:
+    """Returns the fields in which two specs differ, with both values."""
+    left = expected.model_dump(mode="json")
+    right = received.model_dump(mode="json")
+    return {
+        name: (left[name], right[name])
+        for name in left
+        if left[name] != right[name]
+    }
+
+
+def is_served_by(wanted: CacheSpec, held: CacheSpec) -> bool:
+    """Tells whether a cache of spec `held` holds every vector of `wanted`.
+
+    More views than asked for serve; any other difference does not.
+    """
+    if not set(wanted.views) <= set(held.views):
+        return False
+    return wanted.model_copy(update={"views": held.views}) == held

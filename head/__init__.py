@@ -1,0 +1,1 @@
+"""Features to classifier to numbers to full model."""

@@ -1,0 +1,84 @@
+"""The head: one feature vector to the logits of each class."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from head.spec import HeadSpec
+
+if TYPE_CHECKING:
+    import keras
+
+NAME = "head"
+
+
+def build_head(
+    spec: HeadSpec,
+    *,
+    train_features: np.ndarray,
+    num_classes: int,
+    seed: int,
+) -> "keras.Model":
+    """Builds an untrained head.
+
+    Args:
+        spec: What to build.
+        train_features: Features of the training rows, by which
+            `standardize` centres and scales,
+            `(num_images, num_views, feature_dim)`.
+        num_classes: Number of logits.
+        seed: Of initial weights and dropout.
+
+    Returns:
+        A model, features `(batch, feature_dim)` to logits
+        `(batch, num_classes)`. Softmax of the logits are the probabilities.
+    """
+    import keras
+
+    seeds = keras.random.SeedGenerator(seed)
+
+    def dense(units: int, name: str, activation: str | None) -> "keras.Layer":
+        initializer = keras.initializers.GlorotUniform(_draw_seed(seeds))
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            kernel_initializer=initializer,
+            name=name,
+        )
+
+    # === Layers ===
+    features = keras.Input((train_features.shape[-1],), name="features")
+    x = _normalize(spec, features, train_features)
+    # === Functional Model ===
+    if spec.hidden_units:
+        x = keras.layers.Dropout(spec.dropout, seed=_draw_seed(seeds))(x)
+        x = dense(spec.hidden_units, "hidden", "relu")(x)
+    x = keras.layers.Dropout(spec.dropout, seed=_draw_seed(seeds))(x)
+    logits = dense(num_classes, "logits", None)(x)
+    return keras.Model(features, logits, name=NAME)
+
+
+def _normalize(
+    spec: HeadSpec, features: "keras.KerasTensor", train_features: np.ndarray
+) -> "keras.KerasTensor":
+    import keras
+
+    if spec.normalization == "l2":
+        return keras.layers.UnitNormalization(name="l2")(features)
+    if spec.normalization == "sqrt":
+        # The power transform of Perronnin et al. (2010), "Improving the
+        # Fisher kernel": it tames the few large features.
+        magnitude = keras.ops.sqrt(keras.ops.abs(features))
+        return keras.ops.sign(features) * magnitude
+    if spec.normalization == "standardize":
+        return keras.layers.Normalization(
+            mean=train_features.mean((0, 1), dtype=np.float64).tolist(),
+            variance=train_features.var((0, 1), dtype=np.float64).tolist(),
+            name="standardize",
+        )(features)
+    return features
+
+
+def _draw_seed(seeds: "keras.random.SeedGenerator") -> int:
+    """Returns another seed, so that no two layers draw the same numbers."""
+    return int(seeds.next()[1])

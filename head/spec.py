@@ -1,0 +1,85 @@
+"""What a head is and how it is trained: the one interface of `tune` and `head`.
+
+A `HeadSpec` is one JSON file. The search writes its winner as `best.json`;
+`head train` reads it. It holds no seed: a seed belongs to a run.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from embed.errors import MissingArtifactError
+from embed.errors import PipelineError
+
+Normalization = Literal["none", "l2", "sqrt", "standardize"]
+
+
+class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """Everything that determines the training of a head but rows and seed.
+
+    The defaults are the reference recipe: TensorFlow Hub's transfer learning
+    head on Oxford-IIIT Pet, 91.11 % on all 37 breeds.
+
+    Args:
+        learning_rate: Step size of Adam.
+        dropout: Share of the features dropped before each dense layer.
+        weight_decay: Decoupled weight decay (AdamW); 0 is plain Adam.
+        label_smoothing: Probability mass spread over all classes.
+        epochs: Passes over the training images, one view drawn per image
+            and pass.
+        batch_size: Images a step.
+        hidden_units: Width of a hidden ReLU layer; 0 for none.
+        normalization: What is done to each feature vector first: nothing,
+            scale to unit length, signed square root, or standardise each
+            feature by the training rows.
+        fingerprint: Of the cache the spec was chosen on; `None` when it was
+            chosen on none, as a recipe is.
+    """
+
+    learning_rate: float = pydantic.Field(default=5e-4, gt=0)
+    dropout: float = pydantic.Field(default=0.25, ge=0, lt=1)
+    weight_decay: float = pydantic.Field(default=0.0, ge=0)
+    label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    epochs: int = pydantic.Field(default=30, ge=1)
+    batch_size: int = pydantic.Field(default=32, ge=1)
+    hidden_units: int = pydantic.Field(default=0, ge=0)
+    normalization: Normalization = "none"
+    fingerprint: str | None = None
+
+    def to_json(self) -> str:
+        """Returns the canonical text: keys sorted, defaults written out."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+    def digest(self) -> str:
+        """Returns the SHA-256 of the canonical text."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+RECIPES: dict[str, HeadSpec] = {"reference": HeadSpec()}
+
+
+def load_spec(path: Path) -> HeadSpec:
+    """Reads a `HeadSpec` from a JSON file.
+
+    Raises:
+        MissingArtifactError: If there is no such file.
+        PipelineError: If it holds no head spec.
+    """
+    try:
+        return HeadSpec.model_validate_json(path.read_text("utf-8"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise MissingArtifactError(
+            f"There is no head spec at {path}. Expected: a JSON file such as "
+            "the best.json of a search. Find one with "
+            "`python -m tune search`."
+        ) from error
+    except (pydantic.ValidationError, UnicodeDecodeError) as error:
+        detail = str(error).replace("\n", " ")
+        raise PipelineError(
+            f"The file {path} is no head spec. Expected: the JSON fields "
+            f"{sorted(HeadSpec.model_fields)}. Received: {detail}. Write one "
+            "with `python -m tune search`."
+        ) from error

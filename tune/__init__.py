@@ -1,0 +1,1 @@
+"""Search over `HeadSpec` with KerasTuner, on cached features."""
