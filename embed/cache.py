@@ -30,54 +30,16 @@ import h5py
 import numpy as np
 import pydantic
 
-from embed.backbones.request import BackboneRequest
 from embed.blocks import BLOCK_ROWS
-from embed.blocks import DIGEST_BYTES
 from embed.errors import CorruptCacheError
 from embed.errors import MissingArtifactError
 from embed.errors import StaleCacheError
-from embed.sources.source import SourceRequest
+from embed.provenance import Provenance
 from embed.spec import SCHEMA
 from embed.spec import CacheSpec
 from embed.splits import Selection
 
 BUILD_COMMAND = "python -m embed build-cache"
-
-
-class SkippedImage(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """A picture that has no row, and why."""
-
-    split: str
-    image_id: str
-    reason: str
-
-
-class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """How a cache came about: what may differ between equal caches.
-
-    Args:
-        source: What was asked for, to open the pictures again.
-        backbone: What was asked for, to load the backbone again.
-        engine: What computed the features.
-        created: When it was finished, ISO 8601 with time zone.
-        host: Name of the machine.
-        devices: What TensorFlow computed on.
-        versions: Version by package.
-        seconds: Wall-clock seconds by stage.
-        skipped: Pictures without a row.
-        num_oriented: Pictures with an EXIF orientation, which is not applied.
-    """
-
-    source: SourceRequest
-    backbone: BackboneRequest
-    engine: str
-    created: str
-    host: str
-    devices: str
-    versions: dict[str, str]
-    seconds: dict[str, float]
-    skipped: tuple[SkippedImage, ...] = ()
-    num_oriented: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,7 +252,7 @@ def _append(group: Any, block: StoredBlock) -> np.ndarray:
         dataset = group[name]
         start = dataset.shape[0]
         dataset.resize(start + len(rows), axis=0)
-        dataset[start:] = rows
+        dataset[start:] = rows.astype(dataset.dtype)
     return block.digest()
 
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import typer
 
+from embed.devices import LOG_LEVEL_FATAL
+from embed.devices import LOG_LEVEL_VARIABLE
 from embed.errors import PipelineError
 
 EXIT_ERROR = 1
@@ -243,7 +245,7 @@ def _silence_libraries(is_verbose: bool) -> None:
     if is_verbose:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr)
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault(LOG_LEVEL_VARIABLE, LOG_LEVEL_FATAL)
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     for name in ("tensorflow", "absl", "h5py"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -4,9 +4,14 @@ TensorFlow fixes memory growth when it initialises a device, so that
 `prepare_devices()` runs before any other TensorFlow call of a command.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
+from collections.abc import Iterator
+
+LOG_LEVEL_VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
+LOG_LEVEL_FATAL = "3"  # What commands set, but with -v.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +45,39 @@ def prepare_devices() -> Devices:
     Growth leaves the rest of a GPU's memory to other processes:
     https://www.tensorflow.org/guide/gpu#limiting_gpu_memory_growth
     """
-    import tensorflow as tf
+    with quiet_start():
+        import tensorflow as tf
 
-    physical = tf.config.list_physical_devices("GPU")
-    for gpu in physical:
-        tf.config.experimental.set_memory_growth(gpu, True)
+        physical = tf.config.list_physical_devices("GPU")
+        for gpu in physical:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        logical = tf.config.list_logical_devices("GPU")
     return Devices(
         num_physical_gpus=len(physical),
-        num_logical_gpus=len(tf.config.list_logical_devices("GPU")),
+        num_logical_gpus=len(logical),
         num_threads=num_cpu_threads(),
     )
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Drops what libraries write to stderr from C++ while they start.
+
+    TensorFlow logs a dozen lines before it reads its own log level. With any
+    other level than the commands set, as with `-v`, nothing is dropped.
+    """
+    if os.environ.get(LOG_LEVEL_VARIABLE) != LOG_LEVEL_FATAL:
+        yield
+        return
+    real = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(real, 2)
+        os.close(real)
+        os.close(nowhere)
 
 
 def num_cpu_threads() -> int:

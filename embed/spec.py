@@ -15,13 +15,6 @@ import pydantic
 SCHEMA = 1  # Increment when the file layout, or a field's meaning, changes.
 FINGERPRINT_DIGITS = 16  # 64 bits: enough to name files, not to resist attack.
 
-BACKBONE_OPTIONS = {
-    "backbone": "--backbone {}",
-    "image_size": "--image-size {}",
-    "precision": "--precision {}",
-    "dtype": "--dtype {}",
-    "dataset": "--dataset {}",
-}
 
 
 class SplitSpec(pydantic.BaseModel, frozen=True, extra="forbid"):

@@ -56,8 +56,9 @@ install() {
   echo 'Installed.'
 }
 
+# Twice quiet: a mirror that lacks one package is no news, an error is.
 pip() {
-  .venv/bin/python -m pip --quiet --no-input --disable-pip-version-check "$@"
+  .venv/bin/python -m pip -qq --no-input --disable-pip-version-check "$@"
 }
 
 case ${1:-} in

@@ -13,6 +13,8 @@ from embed.backbones.backbone import Backbone
 from embed.backbones.request import BackboneRequest
 from embed.backbones.weights import set_weights
 from embed.errors import BackboneError
+from embed.network import WAYS_OUT
+from embed.network import limit_silence
 from embed.spec import digest_arrays
 
 if TYPE_CHECKING:
@@ -88,20 +90,19 @@ def _build(
 ) -> "keras.Model":
     weights = "imagenet" if request.weights == "imagenet" else None
     try:
-        return constructor(
-            include_top=False,
-            weights=weights,
-            input_shape=(*request.image_size, 3),
-            pooling="avg",
-            **options,
-        )
+        with limit_silence():
+            return constructor(
+                include_top=False,
+                weights=weights,
+                input_shape=(*request.image_size, 3),
+                pooling="avg",
+                **options,
+            )
     except Exception as error:  # Networks raise anything for a wrong option.
         raise BackboneError(
             f"The backbone {request.handle} could not be built with weights "
-            f"{request.weights} at {request.image_size}: {error}. Ways out: "
-            "another `--image-size`; without a network, `--weights PATH` with "
-            "a weights file of this architecture, `--weights random`, or "
-            "`--preset digits`."
+            f"{request.weights} at {request.image_size}: {error}. Try another "
+            f"`--image-size`, or `--weights random`. {WAYS_OUT}"
         ) from error
 
 

@@ -6,14 +6,11 @@ keeps the SavedModel in the assets of a `.keras` file, so that a saved model
 needs neither the hub nor the directory any more.
 """
 
-import contextlib
 import hashlib
 import os
 import shutil
-import socket
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +19,10 @@ import tensorflow as tf
 
 from embed.backbones.backbone import Backbone
 from embed.errors import BackboneError
+from embed.network import WAYS_OUT
+from embed.network import limit_silence
 
 LOCAL_NAME = "hub:local"  # A directory's place changes no vector.
-SILENCE_SECONDS = 20.0  # `hub.resolve` has no time-out of its own.
 CACHE_VARIABLE = "TFHUB_CACHE_DIR"
 DEFAULT_CACHE = "~/.cache/tfhub_modules"  # The hub's own, in /tmp, gets swept.
 SAVED_MODEL_FILES = ("saved_model.pb", "variables/variables.index")
@@ -147,12 +145,12 @@ def resolve(address: str) -> tuple[Path, str]:
         CACHE_VARIABLE, str(Path(DEFAULT_CACHE).expanduser())
     )
     try:
-        with _socket_timeout(SILENCE_SECONDS):
+        with limit_silence():
             directory = Path(_import_hub().resolve(address))
     except Exception as error:  # urllib, tarfile and kagglehub raise anything.
         raise BackboneError(
             f"The module {address} could not be fetched: "
-            f"{type(error).__name__}: {error}. {_ways_out()}"
+            f"{type(error).__name__}: {error}. {WAYS_OUT}"
         ) from error
     _require_whole(address, directory)
     return directory, f"hub:{address}"
@@ -170,7 +168,7 @@ def load_module(directory: Path) -> Any:
         raise BackboneError(
             f"The SavedModel {directory} cannot be loaded: "
             f"{type(error).__name__}: {error}. Delete that folder if it is a "
-            f"cache, and run again. {_ways_out()}"
+            f"cache, and run again. {WAYS_OUT}"
         ) from error
     if not callable(module) or not hasattr(module, "variables"):
         raise BackboneError(
@@ -209,24 +207,5 @@ def _require_whole(address: str, directory: Path) -> None:
         raise BackboneError(
             f"The folder {directory} of {address} is no whole SavedModel. "
             f"Expected: {list(SAVED_MODEL_FILES)}. Missing: {missing}. Delete "
-            f"it if it is a cache, and run again. {_ways_out()}"
+            f"it if it is a cache, and run again. {WAYS_OUT}"
         )
-
-
-def _ways_out() -> str:
-    return (
-        f"Ways out: {CACHE_VARIABLE}=DIR with a folder of modules fetched "
-        "elsewhere; `--backbone hub:DIR` with a local SavedModel; "
-        "`--backbone keras:NAME --weights PATH`; `--preset digits`, which "
-        "needs no download."
-    )
-
-
-@contextlib.contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    previous = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(previous)

@@ -6,6 +6,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from embed.backbones import Backbone
 from embed.devices import num_cpu_threads
+from embed.devices import quiet_start
 from embed.engines.engine import Engine
 from embed.engines.engine import freeze
 
@@ -22,10 +23,12 @@ class LiteRTEngine(Engine):
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [freeze(backbone, self.input_shape)]
         )
-        self._interpreter = Interpreter(
-            model_content=converter.convert(), num_threads=num_cpu_threads()
-        )
-        self._interpreter.allocate_tensors()
+        with quiet_start():
+            self._interpreter = Interpreter(
+                model_content=converter.convert(),
+                num_threads=num_cpu_threads(),
+            )
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 

@@ -6,8 +6,6 @@ masks alone. TFDS re-encodes images between versions, so that the version is
 part of the fingerprint.
 """
 
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from embed.errors import SourceError
+from embed.network import WAYS_OUT
+from embed.network import probe
 from embed.sources.source import SPLITS
 from embed.sources.source import Source
 from embed.sources.source import SplitIndex
@@ -22,7 +22,6 @@ from embed.sources.source import SplitIndex
 PREFIX = "tfds:"
 ID_FEATURES = ("file_name", "filename", "image_id", "id")  # The first unique.
 PROBE_URL = "https://storage.googleapis.com/tfds-data"  # Serves TFDS metadata.
-PROBE_SECONDS = 5.0  # TFDS itself would retry for 150 s.
 
 
 class TfdsSource(Source):
@@ -126,30 +125,20 @@ def _prepared_builder(name: str, data_dir: str | None) -> Any:
         except Exception as error:
             raise SourceError(
                 f"TensorFlow Datasets could not prepare {name!r}: "
-                f"{type(error).__name__}: {error}. {_ways_out(name)}"
+                f"{type(error).__name__}: {error}. {WAYS_OUT}"
             ) from error
     return builder
 
 
 def _require_network(name: str, data_dir: str) -> None:
-    """Ends in seconds, where TFDS would retry for minutes."""
+    """Ends in seconds, where TFDS itself would retry for 150 s."""
     try:
-        urllib.request.urlopen(PROBE_URL, timeout=PROBE_SECONDS).close()
-    except urllib.error.HTTPError:
-        return  # Some server answered: there is a network.
+        probe(PROBE_URL)
     except OSError as error:
         raise SourceError(
             f"The dataset {name!r} is not prepared at {data_dir}, and there "
-            f"is no network to fetch it: {error}. {_ways_out(name)}"
+            f"is no network to fetch it: {error}. {WAYS_OUT}"
         ) from error
-
-
-def _ways_out(name: str) -> str:
-    return (
-        f"Ways out: `--data-dir DIR` (or TFDS_DATA_DIR) with a folder that "
-        f"holds a prepared {name}; `--dataset folder:DIR` with pictures of "
-        "your own; `--preset digits`, which needs no download."
-    )
 
 
 def _supervised_keys(name: str, info: Any) -> tuple[str, str]:

@@ -1,0 +1,283 @@
+"""The building of one cache: its blocks, computed or kept, and the file."""
+
+import contextlib
+import dataclasses
+import functools
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from embed.backbones import Backbone
+from embed.backbones import BackboneRequest
+from embed.blocks import Block
+from embed.blocks import BlockKey
+from embed.blocks import list_blocks
+from embed.blocks import missing_blocks
+from embed.blocks import read_block
+from embed.blocks import write_block
+from embed.cache import BUILD_COMMAND
+from embed.cache import FeatureCache
+from embed.cache import StoredBlock
+from embed.cache import open_cache
+from embed.cache import write_cache
+from embed.console import Console
+from embed.devices import prepare_devices
+from embed.embedder import Embedder
+from embed.embedder import check_engine
+from embed.engines import create_engine
+from embed.errors import BadImagesError
+from embed.errors import CorruptCacheError
+from embed.provenance import Provenance
+from embed.provenance import SkippedImage
+from embed.provenance import host_name
+from embed.provenance import installed_versions
+from embed.provenance import now
+from embed.sources import Source
+from embed.sources import SourceRequest
+from embed.spec import CacheSpec
+from embed.spec import SplitSpec
+from embed.spec import digest_rows
+
+NUM_LISTED = 5  # Bad pictures named in the error line; stderr lists them all.
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildRequest:
+    """What a cache is built from and how.
+
+    Args:
+        source: Pictures and labels.
+        backbone: What embeds them.
+        views: Names of the views, the plain one first.
+        precision: What the backbone computes in.
+        dtype: What features are stored in.
+        engine: One of `ENGINES`, or `auto`.
+        batch_size: Images a call of the engine.
+        on_error: What a picture that cannot be decoded leads to: an error
+            after the pass, or a cache without it.
+    """
+
+    source: SourceRequest
+    backbone: BackboneRequest
+    views: tuple[str, ...] = ("plain", "flip")
+    precision: str = "float32"
+    dtype: str = "float32"
+    engine: str = "auto"
+    batch_size: int = 32
+    on_error: Literal["fail", "skip"] = "fail"
+
+
+def create_spec(
+    request: BuildRequest, source: Source, backbone: Backbone
+) -> CacheSpec:
+    """Returns what determines the rows of a cache."""
+    return CacheSpec(
+        dataset=source.name,
+        dataset_version=source.version,
+        class_names=source.class_names,
+        splits={
+            split: SplitSpec(
+                num_images=len(index.labels),
+                digest=digest_rows(index.image_ids, index.labels),
+            )
+            for split, index in source.splits.items()
+        },
+        backbone=backbone.name,
+        weights_digest=backbone.weights_digest,
+        image_size=backbone.image_size,
+        views=request.views,
+        precision=request.precision,
+        dtype=request.dtype,
+    )
+
+
+class Build:
+    """The building of one cache, whose blocks outlive a kill.
+
+    Args:
+        request: What to build.
+        spec: What its rows are determined by.
+        source: Where the images come from.
+        backbone: What embeds them.
+        engine_name: What runs the backbone.
+        path: Where the finished cache goes.
+    """
+
+    def __init__(
+        self,
+        request: BuildRequest,
+        spec: CacheSpec,
+        source: Source,
+        backbone: Backbone,
+        engine_name: str,
+        path: Path,
+    ) -> None:
+        self._request, self._spec, self._source = request, spec, source
+        self._backbone, self._engine_name = backbone, engine_name
+        self._path = path
+        self._build_dir = path.with_name(path.name + ".building")
+        self._keys = list_blocks(
+            {name: split.num_images for name, split in spec.splits.items()}
+        )
+        self.num_computed = 0
+        self.num_decoded = 0
+        self.seconds: dict[str, float] = {}
+
+    def compute_missing(self, console: Console) -> None:
+        """Computes and writes every block that is not there yet."""
+        self._prepare_build_dir()
+        missing = list(missing_blocks(self._keys, self._build_dir))
+        if not missing:
+            return
+        num_views = len(self._spec.views)
+        total = sum(len(key.rows) for key in self._keys) * num_views
+        to_do = sum(len(key.rows) for key in missing) * num_views
+        if to_do < total:
+            console.say(f"Resuming: {total - to_do:,} views are there already.")
+        embedder = self._create_embedder(missing[0])
+        console.say(
+            f"Embedding {to_do:,} views of {to_do // num_views:,} images with "
+            f"{self._spec.backbone} on {self._engine_name}."
+        )
+        write_seconds = 0.0
+        with console.progress(
+            "Embedding", total, "views", done=total - to_do
+        ) as progress:
+            for key, block in embedder.compute(missing, progress.advance):
+                began = time.monotonic()
+                write_block(block, key.path_in(self._build_dir))
+                write_seconds += time.monotonic() - began
+        self.num_computed = embedder.num_computed
+        self.num_decoded = embedder.num_decoded
+        self.seconds = {**embedder.seconds, "write": write_seconds}
+
+    def assemble(self, console: Console) -> FeatureCache:
+        """Turns the blocks into one file and removes them.
+
+        Raises:
+            BadImagesError: If pictures could not be decoded and the request
+                is to fail then. The good blocks are kept.
+        """
+        skipped, num_oriented = self._inspect()
+        if skipped and self._request.on_error == "fail":
+            for image in skipped:
+                console.say(f"{image.split} {image.image_id}: {image.reason}")
+            raise _bad_images(skipped)
+        provenance = Provenance(
+            source=self._request.source,
+            backbone=self._request.backbone,
+            engine=self._engine_name,
+            created=now(),
+            host=host_name(),
+            devices=prepare_devices().describe(),
+            versions=installed_versions(),
+            seconds=self.seconds,
+            skipped=skipped,
+            num_oriented=num_oriented,
+        )
+        write_cache(
+            self._path,
+            spec=self._spec,
+            provenance=provenance,
+            splits={
+                split: functools.partial(self._stored_blocks, split)
+                for split in self._spec.splits
+            },
+        )
+        shutil.rmtree(self._build_dir)
+        return open_cache(self._path)
+
+    def _prepare_build_dir(self) -> None:
+        """Keeps blocks of the same spec; blocks of another are no use."""
+        spec_path = self._build_dir / "spec.json"
+        with contextlib.suppress(OSError, ValueError):
+            if CacheSpec.model_validate_json(spec_path.read_text()) == self._spec:
+                return
+        shutil.rmtree(self._build_dir, ignore_errors=True)
+        self._build_dir.mkdir(parents=True)
+        spec_path.write_text(self._spec.to_json())
+
+    def _create_embedder(self, first: BlockKey) -> Embedder:
+        engine = create_engine(
+            self._engine_name,
+            self._backbone,
+            self._request.batch_size,
+            self._spec.precision,
+        )
+        embedder = Embedder(
+            source=self._source,
+            engine=engine,
+            image_size=self._spec.image_size,
+            views=self._spec.views,
+            dtype=self._spec.dtype,
+        )
+        images = embedder.first_batch(first)
+        check_engine(engine, self._backbone, images, self._spec.precision)
+        return embedder
+
+    def _blocks(self, split: str) -> Iterator[tuple[BlockKey, Block]]:
+        for key in self._keys:
+            if key.split == split:
+                block = read_block(key.path_in(self._build_dir))
+                if block is None:
+                    raise CorruptCacheError(
+                        f"Block {key.number} of {split} in {self._build_dir} "
+                        "was damaged or removed while the cache was built. "
+                        f"Run `{BUILD_COMMAND}` again: it computes that block."
+                    )
+                yield key, block
+
+    def _inspect(self) -> tuple[tuple[SkippedImage, ...], int]:
+        """Returns the bad pictures, and how many are oriented.
+
+        Blocks with a bad picture are removed where the request is to fail,
+        so that they are computed again once the picture is mended.
+        """
+        skipped, num_oriented = [], 0
+        for split in self._spec.splits:
+            image_ids = self._source.splits[split].image_ids
+            for key, block in self._blocks(split):
+                num_oriented += int(block.is_oriented.sum())
+                bad_rows = np.flatnonzero(~block.is_good)
+                skipped += [
+                    SkippedImage(
+                        split=split,
+                        image_id=image_ids[key.start + row],
+                        reason=str(block.errors[row]),
+                    )
+                    for row in bad_rows
+                ]
+                if len(bad_rows) and self._request.on_error == "fail":
+                    key.path_in(self._build_dir).unlink()
+        return tuple(skipped), num_oriented
+
+    def _stored_blocks(self, split: str) -> Iterator[StoredBlock]:
+        """Yields the good rows of each block, with labels and ids."""
+        index = self._source.splits[split]
+        ids = np.char.encode(np.array(index.image_ids), "utf-8")
+        for key, block in self._blocks(split):
+            rows = key.start + np.flatnonzero(block.is_good)
+            yield StoredBlock(
+                features=block.features[block.is_good],
+                labels=index.labels[rows].astype(np.int32),
+                image_ids=ids[rows],
+                content_digests=block.content_digests[block.is_good],
+            )
+
+
+def _bad_images(skipped: tuple[SkippedImage, ...]) -> BadImagesError:
+    named = ", ".join(
+        f"{image.image_id} ({image.reason})" for image in skipped[:NUM_LISTED]
+    )
+    more = len(skipped) - NUM_LISTED
+    return BadImagesError(
+        f"{len(skipped)} pictures cannot be decoded: {named}"
+        f"{f' and {more} more, listed above' if more > 0 else ''}. Expected: "
+        "JPEG, PNG, BMP or GIF. The other features are kept: mend or remove "
+        f"them and run `{BUILD_COMMAND}` again, or leave them out with "
+        "`--on-error skip`."
+    )

