@@ -9,7 +9,9 @@ Each of these files is written last, so that its presence says that the rest
 is complete; its modification time says which artifact is the newest.
 """
 
+import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +90,31 @@ def iterate_caches(
             yield path, open_cache(path)
         except PipelineError as error:
             yield path, error
+
+
+@contextlib.contextmanager
+def replace_folder(directory: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `directory`, then moves it there.
+
+    What was there stays until the new one is whole; of a body that raises
+    nothing is left.
+    """
+    part = directory.with_name(directory.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(directory, ignore_errors=True)
+        part.rename(directory)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a small file so that it is there whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, "utf-8")
+    os.replace(part, path)
 
 
 def make_folder(path: Path) -> Path:

@@ -13,26 +13,20 @@ import typer
 
 from embed.console import DEFAULT_ARTIFACTS
 from embed.console import ArtifactsOption
-from embed.console import CacheOption
 from embed.console import JsonOption
 from embed.console import OverwriteOption
 from embed.console import QuietOption
 from embed.console import SeedOption
 from embed.console import VerboseOption
 from embed.console import command
+from embed.console import create_app
 from embed.console import format_seconds
 from embed.presets import PRESETS
 from embed.presets import PresetName
 
 DEFAULT_BATCH_SIZE = 32  # Larger batches gain nothing on a CPU.
 
-app = typer.Typer(
-    help="Frozen backbone to feature cache: every image is seen once.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
+app = create_app("Frozen backbone to feature cache: every image is seen once.")
 
 
 @app.command("build-cache")
@@ -123,7 +117,7 @@ def run_build_cache(
             BuildRequest(
                 source=SourceRequest(
                     dataset=dataset or chosen.dataset,
-                    data_dir=str(data_dir) if data_dir else None,
+                    data_dir=str(data_dir.resolve()) if data_dir else None,
                     limit=limit,
                 ),
                 backbone=BackboneRequest(

@@ -53,6 +53,17 @@ QuietOption = Annotated[
 DEFAULT_ARTIFACTS = Path("artifacts")
 
 
+def create_app(help_text: str) -> typer.Typer:
+    """Returns an application whose errors and help look like all others'."""
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+
+
 class Console:
     """The two streams of one command.
 

@@ -31,11 +31,8 @@ from embed.provenance import host_name
 from embed.provenance import now
 from embed.sources import open_source
 from embed.spec import CacheSpec
-from embed.spec import differences
+from embed.spec import describe_differences
 from embed.spec import is_served_by
-
-MAX_SHOWN = 80  # Characters of a value in an error: class names are long.
-
 
 @dataclasses.dataclass(frozen=True)
 class BuildResult:
@@ -127,7 +124,7 @@ def _find_serving(
     """
     if path.exists():
         cache = open_cache(path)
-        require_served(spec, cache)
+        _require_served(spec, cache)
         return cache
     if path.parent != artifacts_dir / CACHES:
         return None
@@ -137,7 +134,7 @@ def _find_serving(
     return None
 
 
-def require_served(wanted: CacheSpec, cache: FeatureCache) -> None:
+def _require_served(wanted: CacheSpec, cache: FeatureCache) -> None:
     """Refuses a cache that does not hold the wanted vectors.
 
     Raises:
@@ -145,21 +142,12 @@ def require_served(wanted: CacheSpec, cache: FeatureCache) -> None:
     """
     if is_served_by(wanted, cache.spec):
         return
-    fields = differences(wanted, cache.spec)
-    expected = ", ".join(f"{k}={_short(a)}" for k, (a, _) in fields.items())
-    received = ", ".join(f"{k}={_short(b)}" for k, (_, b) in fields.items())
     raise StaleCacheError(
-        f"The cache {cache.path} was built from other inputs. Expected: "
-        f"{expected}. Received: {received}. Replace it with `{BUILD_COMMAND} "
-        "--overwrite` and the same options, or name another path with "
-        "`--cache`."
+        f"The cache {cache.path} was built from other inputs. "
+        f"{describe_differences(wanted, cache.spec)} Replace it with "
+        f"`{BUILD_COMMAND} --overwrite` and the same options, or name another "
+        "path with `--cache`."
     )
-
-
-def _short(value: object) -> str:
-    """Cuts long values: an error is one line."""
-    text = str(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 import pydantic
 
 SCHEMA = 1  # Increment when the file layout, or a field's meaning, changes.
+MAX_SHOWN = 80  # Characters of a value in an error: class names are long.
 FINGERPRINT_DIGITS = 16  # 64 bits: enough to name files, not to resist attack.
 
 
@@ -106,6 +107,14 @@ def differences(
     }
 
 
+def describe_differences(expected: CacheSpec, received: CacheSpec) -> str:
+    """Returns `Expected: ... Received: ...`, naming each field that differs."""
+    fields = differences(expected, received)
+    left = ", ".join(f"{k}={_shorten(a)}" for k, (a, _) in fields.items())
+    right = ", ".join(f"{k}={_shorten(b)}" for k, (_, b) in fields.items())
+    return f"Expected: {left}. Received: {right}."
+
+
 def is_served_by(wanted: CacheSpec, held: CacheSpec) -> bool:
     """Tells whether a cache of spec `held` holds every vector of `wanted`.
 
@@ -114,3 +123,8 @@ def is_served_by(wanted: CacheSpec, held: CacheSpec) -> bool:
     if not set(wanted.views) <= set(held.views):
         return False
     return wanted.model_copy(update={"views": held.views}) == held
+
+
+def _shorten(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

@@ -1,0 +1,55 @@
+"""The way back from a cache: its pictures, and the backbone that saw them."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+from embed.backbones import Backbone
+from embed.backbones import load_backbone
+from embed.cache import FeatureCache
+from embed.errors import BackboneError
+from embed.errors import SourceError
+from embed.sources import open_source
+
+
+def load_backbone_of(cache: FeatureCache) -> Backbone:
+    """Loads the backbone a cache was made with.
+
+    Raises:
+        BackboneError: If it cannot be had, or has other weights by now.
+    """
+    backbone = load_backbone(cache.provenance.backbone)
+    if backbone.weights_digest != cache.spec.weights_digest:
+        raise BackboneError(
+            f"The backbone {cache.provenance.backbone.handle} has other "
+            f"weights than when {cache.path} was built. Expected: "
+            f"weights_digest={cache.spec.weights_digest}. Received: "
+            f"{backbone.weights_digest}. Put the old weights back, or build "
+            "the cache again with `python -m embed build-cache`."
+        )
+    return backbone
+
+
+def read_pictures(
+    cache: FeatureCache, split: str, image_ids: Sequence[str]
+) -> Iterator[bytes]:
+    """Yields encoded pictures of a cache, from where they lie now.
+
+    Args:
+        cache: Knows its source.
+        split: `"train"` or `"test"`.
+        image_ids: Which, in the order of the cache.
+
+    Raises:
+        SourceError: If the pictures are not there any more.
+    """
+    source = open_source(cache.provenance.source)
+    row_of = {i: row for row, i in enumerate(source.splits[split].image_ids)}
+    missing = [image_id for image_id in image_ids if image_id not in row_of]
+    if missing:
+        raise SourceError(
+            f"The dataset {source.name} has no {split} picture {missing[0]!r} "
+            f"any more; {len(missing)} are missing. Expected: the pictures "
+            f"that {cache.path} was built from. Put them back, or build the "
+            "cache again with `python -m embed build-cache`."
+        )
+    return source.read(split, [row_of[image_id] for image_id in image_ids])

@@ -1,0 +1,3 @@
+from head.cli import app
+
+app(prog_name="python -m head")

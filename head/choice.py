@@ -1,0 +1,116 @@
+"""Which spec, run and cache a command works on when it is told none."""
+
+from pathlib import Path
+
+from embed.artifacts import CACHES
+from embed.artifacts import RUNS
+from embed.artifacts import SEARCHES
+from embed.artifacts import find_cache
+from embed.artifacts import find_cache_of
+from embed.artifacts import newest_first
+from embed.cache import FeatureCache
+from embed.cache import open_cache
+from embed.console import Console
+from head.refit import train_run
+from head.run import RECORD
+from head.run import Run
+from head.run import find_run
+from head.spec import RECIPES
+from head.spec import HeadSpec
+from head.spec import load_spec
+
+BEST = "best.json"
+
+
+def choose_spec(
+    artifacts_dir: Path,
+    cache: FeatureCache,
+    spec_path: Path | None,
+    recipe: str | None,
+) -> tuple[HeadSpec, str]:
+    """Returns a head spec and where it comes from, in words.
+
+    Args:
+        artifacts_dir: Where searches leave their `best.json`.
+        cache: What the spec must have been chosen on.
+        spec_path: Of a file that was named.
+        recipe: Name of a recipe.
+    """
+    if spec_path is not None:
+        return load_spec(spec_path), f"the spec {spec_path}"
+    if recipe is None:
+        for path in newest_first(artifacts_dir, f"{SEARCHES}/*/{BEST}"):
+            spec = load_spec(path)
+            if spec.fingerprint == cache.fingerprint:
+                return spec, f"the winner of the last search, {path}"
+    name = recipe or "reference"
+    return RECIPES[name], f"the {name} recipe"
+
+
+def find_run_and_cache(
+    artifacts_dir: Path, run_dir: Path | None, cache_path: Path | None
+) -> tuple[Run, FeatureCache]:
+    """Returns the run to work on and the cache it was made on.
+
+    Raises:
+        MissingArtifactError: If one of them is not there.
+    """
+    if cache_path is not None:
+        cache = open_cache(cache_path)
+        return find_run(artifacts_dir, run_dir, cache.fingerprint), cache
+    run = find_run(artifacts_dir, run_dir)
+    return run, _cache_of(run, artifacts_dir)
+
+
+def find_or_train_run(
+    artifacts_dir: Path,
+    run_dir: Path | None,
+    cache_path: Path | None,
+    *,
+    seed: int,
+    console: Console,
+) -> tuple[Run, FeatureCache]:
+    """Returns the newer of the last run and the last `best.json`, trained.
+
+    Raises:
+        MissingArtifactError: If there is neither.
+    """
+    best = None if run_dir else _newest_best(artifacts_dir, cache_path)
+    if best is None or best[1] < _newest_run_time(artifacts_dir):
+        return find_run_and_cache(artifacts_dir, run_dir, cache_path)
+    path, _ = best
+    spec = load_spec(path)
+    if cache_path is None and spec.fingerprint is not None:
+        nowhere = artifacts_dir / CACHES
+        cache = find_cache_of(artifacts_dir, spec.fingerprint, nowhere)
+    else:
+        cache = find_cache(artifacts_dir, cache_path)
+    console.say(f"Training the winner of the last search, {path}.")
+    run = train_run(
+        cache, spec, seed=seed, artifacts_dir=artifacts_dir, console=console
+    )
+    return run, cache
+
+
+def _newest_best(
+    artifacts_dir: Path, cache_path: Path | None
+) -> tuple[Path, int] | None:
+    """Returns the last winner of a search that fits, and when it was won."""
+    wanted = open_cache(cache_path).fingerprint if cache_path else None
+    for path in newest_first(artifacts_dir, f"{SEARCHES}/*/{BEST}"):
+        if wanted in (None, load_spec(path).fingerprint):
+            return path, path.stat().st_mtime_ns
+    return None
+
+
+def _newest_run_time(artifacts_dir: Path) -> int:
+    runs = newest_first(artifacts_dir, f"{RUNS}/*/{RECORD}")
+    return runs[0].stat().st_mtime_ns if runs else 0
+
+
+def _cache_of(run: Run, artifacts_dir: Path) -> FeatureCache:
+    return find_cache_of(
+        artifacts_dir,
+        run.record.cache_spec.fingerprint(),
+        Path(run.record.cache),
+    )

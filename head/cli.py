@@ -1,0 +1,242 @@
+"""`python -m head`: train, evaluate and export heads.
+
+Each command is a thin shell over one library call. Heavy imports are inside
+the commands, so that `--help` answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated
+from typing import Literal
+
+import typer
+
+from embed.console import DEFAULT_ARTIFACTS
+from embed.console import ArtifactsOption
+from embed.console import CacheOption
+from embed.console import JsonOption
+from embed.console import OverwriteOption
+from embed.console import QuietOption
+from embed.console import SeedOption
+from embed.console import VerboseOption
+from embed.console import command
+from embed.console import create_app
+from embed.console import format_seconds
+
+RunOption = Annotated[
+    Path | None,
+    typer.Option("--run", help="Folder of a run; default: the newest."),
+]
+TtaOption = Annotated[
+    bool,
+    typer.Option("--tta", help="Average each image with its mirror."),
+]
+
+app = create_app("Features to classifier to numbers to full model.")
+
+
+@app.command("train")
+def run_train(
+    spec: Annotated[
+        Path | None,
+        typer.Option(
+            help="Head spec, JSON; default: the newest best.json that fits "
+            "the cache, else the reference recipe."
+        ),
+    ] = None,
+    recipe: Annotated[
+        Literal["reference"] | None, typer.Option(help="A recipe by name.")
+    ] = None,
+    cache: CacheOption = None,
+    seed: SeedOption = 0,
+    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a head on cached features, then refit it on train and validation.
+
+    Example: python -m head train --recipe reference --seed 1
+    """
+    if spec and recipe:
+        raise typer.BadParameter("give `--spec` or `--recipe`, not both")
+    with command(
+        as_json=as_json, is_verbose=verbose, is_quiet=quiet
+    ) as console:
+        from embed.artifacts import find_cache
+        from embed.devices import prepare_devices
+        from embed.errors import PipelineError
+        from embed.origin import load_backbone_of
+        from head.choice import choose_spec
+        from head.refit import train_run
+        from head.stitch import stitch
+        from head.stitch import summarize
+
+        features = find_cache(artifacts, cache)
+        console.say(f"Cache: {features.path}.")
+        head_spec, origin = choose_spec(artifacts, features, spec, recipe)
+        console.say(f"Head: {origin}. {prepare_devices().describe()}.")
+        run = train_run(
+            features,
+            head_spec,
+            seed=seed,
+            artifacts_dir=artifacts,
+            is_overwrite=overwrite,
+            console=console,
+        )
+        try:
+            model = stitch(load_backbone_of(features), run.load_head())
+            summary = summarize(model)
+        except PipelineError as error:
+            summary = f"The full model was not summarised: {error}"
+        record = run.record
+        if as_json:
+            console.say(summary)
+        console.result(
+            {
+                "run": str(run.directory),
+                "val_accuracy": record.val_accuracy,
+                "seconds": record.seconds,
+                "epochs": record.spec.epochs,
+                "num_train": record.num_train,
+                "num_val": record.num_val,
+            },
+            f"{summary}\n"
+            f"Run: {run.directory}\n"
+            f"  validation accuracy {record.val_accuracy:.2%} "
+            f"({record.num_train:,} images fitted, {record.num_val:,} held "
+            f"out), refit on all, {format_seconds(record.seconds)}",
+        )
+
+
+@app.command("evaluate")
+def run_evaluate(
+    run: RunOption = None,
+    tta: TtaOption = False,
+    end_to_end: Annotated[
+        bool,
+        typer.Option(
+            "--end-to-end", help="Start from the pictures, not from the cache."
+        ),
+    ] = False,
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="TOML file: lists of class names by group name."),
+    ] = None,
+    cache: CacheOption = None,
+    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Judge a run on the test split, which chose nothing, by group.
+
+    Example: python -m head evaluate --end-to-end
+    """
+    with command(
+        as_json=as_json, is_verbose=verbose, is_quiet=quiet
+    ) as console:
+        from embed.devices import prepare_devices
+        from embed.errors import PipelineError
+        from head.choice import find_run_and_cache
+        from head.evaluate import evaluate
+        from head.evaluate import write_evaluation
+        from head.pictures import draw_groups
+
+        judged, features = find_run_and_cache(artifacts, run, cache)
+        console.say(f"Run: {judged.directory}. Cache: {features.path}.")
+        prepare_devices()
+        evaluation = evaluate(
+            judged,
+            features,
+            is_mirrored_too=tta,
+            is_end_to_end=end_to_end,
+            groups_file=groups,
+            console=console,
+        )
+        write_evaluation(evaluation, judged.directory)
+        try:
+            pictures = draw_groups(
+                evaluation, features, judged.directory, groups
+            )
+        except PipelineError as error:
+            pictures = []
+            console.say(f"The predictions were not drawn: {error}")
+        payload = evaluation.to_payload()
+        payload["run"] = str(judged.directory)
+        payload["pictures"] = [str(path) for path in pictures]
+        files = "".join(f"\n  {path}" for path in pictures)
+        console.result(
+            payload, f"{evaluation.to_text()}\nRun: {judged.directory}{files}"
+        )
+
+
+@app.command("export-full-model")
+def run_export_full_model(
+    run: RunOption = None,
+    formats: Annotated[
+        str,
+        typer.Option("--format", help="Some of savedmodel,keras, by commas."),
+    ] = "savedmodel,keras",
+    tta: TtaOption = False,
+    cache: CacheOption = None,
+    seed: SeedOption = 0,
+    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Stitch a head to its backbone and write the model that takes pictures.
+
+    Without `--run` it takes the newer of the last run and the last best.json,
+    and trains the latter first, with the seed given. A model that does not
+    answer what the head answers on cached features is not written.
+
+    Example: python -m head export-full-model --format savedmodel
+    """
+    chosen = tuple(dict.fromkeys(formats.split(",")))
+    unknown = sorted(set(chosen) - {"savedmodel", "keras"})
+    if unknown:
+        raise typer.BadParameter(
+            f"unknown format {', '.join(unknown)}; choose from keras, "
+            "savedmodel",
+            param_hint="--format",
+        )
+    with command(
+        as_json=as_json, is_verbose=verbose, is_quiet=quiet
+    ) as console:
+        import dataclasses
+
+        from embed.devices import prepare_devices
+        from head.choice import find_or_train_run
+
+        prepare_devices()
+        exported_run, features = find_or_train_run(
+            artifacts, run, cache, seed=seed, console=console
+        )
+        console.say(f"Run: {exported_run.directory}. Cache: {features.path}.")
+
+        from head.export import export_full_model
+
+        export = export_full_model(
+            exported_run,
+            features,
+            artifacts_dir=artifacts,
+            formats=chosen,
+            is_mirrored_too=tta,
+            console=console,
+        )
+        worst = export.worst
+        files = "".join(f"\n  {path}" for path in export.formats.values())
+        console.result(
+            {
+                "model": str(export.directory),
+                "run": str(exported_run.directory),
+                "formats": {k: str(v) for k, v in export.formats.items()},
+                "parity": dataclasses.asdict(worst),
+            },
+            f"Model: {export.directory}{files}\n"
+            f"  parity: logits within {worst.max_abs_diff:.1e} (allowed "
+            f"{worst.tolerance:.1e}), {worst.top1_agreement:.1%} of first "
+            f"classes equal on {worst.num_images} pictures",
+        )

@@ -1,0 +1,209 @@
+"""Judge a run on the test split, from cached features or from pictures.
+
+    evaluation.json    an `Evaluation`
+    predictions.csv    image id, true and predicted class, its probability
+"""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+
+from embed.artifacts import write_text
+from embed.cache import FeatureCache
+from embed.cache import Rows
+from embed.console import Console
+from embed.errors import PipelineError
+from embed.images import ImageDecoder
+from embed.origin import load_backbone_of
+from embed.origin import read_pictures
+from embed.splits import Selection
+from embed.views import VIEWS
+from head.groups import find_groups
+from head.metrics import Metrics
+from head.metrics import compute_metrics
+from head.metrics import softmax
+from head.run import Run
+from head.stitch import stitch
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH_SIZE = 32  # Images a call of the stitched model.
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How a run does on the test split.
+
+    Args:
+        metrics: Over all test images.
+        groups: Over the images of each group of classes.
+        rows: The test rows.
+        logits: `(num_images, num_classes)`.
+        class_names: Names by class index.
+    """
+
+    metrics: Metrics
+    groups: dict[str, Metrics]
+    rows: Rows
+    logits: np.ndarray
+    class_names: tuple[str, ...]
+
+    def to_payload(self) -> dict[str, Any]:
+        """Returns what `--json` prints."""
+        return {
+            **dataclasses.asdict(self.metrics),
+            "groups": {
+                name: {"top1": group.top1, "num_images": group.num_images}
+                for name, group in self.groups.items()
+            },
+        }
+
+
+    def to_text(self) -> str:
+        """Returns the accuracies as a table for people."""
+        lines = [f"{'test images':<14}{'top-1':>9}{'images':>9}"]
+        lines += [
+            f"{name:<14}{group.top1:>9.2%}{group.num_images:>9,}"
+            for name, group in self.groups.items()
+        ]
+        total = self.metrics
+        return "\n".join(
+            [
+                *lines,
+                f"mean per class {total.mean_per_class:.2%}, negative log "
+                f"likelihood {total.nll:.4f}, calibration error "
+                f"{total.ece:.2%}",
+            ]
+        )
+
+
+def evaluate(
+    run: Run,
+    cache: FeatureCache,
+    *,
+    is_mirrored_too: bool = False,
+    is_end_to_end: bool = False,
+    groups_file: Path | None = None,
+    console: Console | None = None,
+) -> Evaluation:
+    """Computes the metrics of a run on the test split.
+
+    Args:
+        run: What to judge.
+        cache: The one it was made on.
+        is_mirrored_too: Whether the logits of all views are averaged.
+        is_end_to_end: Whether to start from the pictures, through the
+            stitched model, instead of from the cached features.
+        groups_file: TOML file of groups of classes; default: built in.
+        console: Receives progress.
+
+    Raises:
+        StaleCacheError: If the run was made on another cache.
+        PipelineError: If a view or a picture is missing.
+    """
+    run.require_cache(cache)
+    require_views(cache, is_mirrored_too=is_mirrored_too)
+    groups = find_groups(cache.spec.class_names, groups_file)
+    rows = cache.take(Selection("test"))
+    head = run.load_head()
+    views = cache.spec.views if is_mirrored_too else cache.spec.views[:1]
+    if is_end_to_end:
+        logits = _logits_of_pictures(
+            cache, head, rows, views, console or Console(is_quiet=True)
+        )
+    else:
+        logits = logits_of_features(head, rows.features[:, : len(views)])
+    return Evaluation(
+        metrics=compute_metrics(logits, rows.labels),
+        groups={
+            name: compute_metrics(logits[is_in], rows.labels[is_in])
+            for name, classes in groups.items()
+            if (is_in := np.isin(rows.labels, classes)).any()
+        },
+        rows=rows,
+        logits=logits,
+        class_names=cache.spec.class_names,
+    )
+
+
+def logits_of_features(head: "keras.Model", features: np.ndarray) -> np.ndarray:
+    """Returns the logits of cached features, averaged over their views.
+
+    Args:
+        head: Features to logits.
+        features: `(num_images, num_views, feature_dim)`.
+
+    Returns:
+        float32 `(num_images, num_classes)`.
+    """
+    num_images, num_views, feature_dim = features.shape
+    logits: np.ndarray = head.predict(
+        features.reshape(-1, feature_dim), batch_size=1024, verbose=0
+    )
+    return logits.reshape(num_images, num_views, -1).mean(axis=1)
+
+
+def require_views(cache: FeatureCache, *, is_mirrored_too: bool) -> None:
+    """Refuses to average views that a cache does not hold.
+
+    Raises:
+        PipelineError: Says how to build one that does.
+    """
+    if is_mirrored_too and "flip" not in cache.spec.views:
+        raise PipelineError(
+            f"The cache {cache.path} holds no mirrored view. Expected: views "
+            f"plain and flip. Received: {', '.join(cache.spec.views)}. Build "
+            "one with `python -m embed build-cache --views flip`, or leave "
+            "out `--tta`."
+        )
+
+
+def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
+    """Writes `predictions.csv` and then `evaluation.json`."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["image_id", "true", "predicted", "probability"])
+    names = evaluation.class_names
+    rows = evaluation.rows
+    for image_id, label, probabilities in zip(
+        rows.image_ids, rows.labels, softmax(evaluation.logits), strict=True
+    ):
+        best = int(probabilities.argmax())
+        writer.writerow(
+            [image_id, names[label], names[best], float(probabilities[best])]
+        )
+    write_text(directory / "predictions.csv", text.getvalue())
+    payload = json.dumps(evaluation.to_payload(), indent=2)
+    write_text(directory / "evaluation.json", payload)
+
+
+def _logits_of_pictures(
+    cache: FeatureCache,
+    head: "keras.Model",
+    rows: Rows,
+    views: tuple[str, ...],
+    console: Console,
+) -> np.ndarray:
+    """Runs the stitched model over the test pictures."""
+    backbone = load_backbone_of(cache)
+    model = stitch(backbone, head)
+    decoder = ImageDecoder(backbone.image_size)
+    encoded = read_pictures(cache, "test", rows.image_ids)
+    logits = []
+    with console.progress("Evaluating", len(rows), "pictures") as progress:
+        for start in range(0, len(rows), BATCH_SIZE):
+            count = min(BATCH_SIZE, len(rows) - start)
+            images = np.stack([decoder(next(encoded)) for _ in range(count)])
+            of_views = [
+                model.predict_on_batch(VIEWS[view](images)) for view in views
+            ]
+            logits.append(np.mean(of_views, axis=0))
+            progress.advance(count)
+    return np.concatenate(logits)

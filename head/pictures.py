@@ -1,0 +1,108 @@
+"""What people look at: training images, learning curves, predictions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from embed.cache import FeatureCache
+from embed.images import ImageDecoder
+from embed.origin import read_pictures
+from embed.splits import Selection
+from embed.splits import hash_id
+from embed.views import VIEWS
+from head.evaluate import Evaluation
+from head.groups import find_groups
+from head.plots import Prediction
+from head.plots import draw_predictions
+from head.plots import draw_training_images
+
+NUM_TRAINING_IMAGES = 30  # 6 x 5, as in the reference.
+NUM_PREDICTIONS = 12  # 3 x 4 a group, as in the reference.
+
+
+def draw_sample(cache: FeatureCache, path: Path) -> None:
+    """Draws training images with their class names, the views in turn.
+
+    Raises:
+        SourceError: If the pictures are not there any more.
+    """
+    train = cache.take(Selection("train"))
+    rows = _sample(train.image_ids, NUM_TRAINING_IMAGES)
+    pixels = _decode(cache, "train", [train.image_ids[row] for row in rows])
+    views = [
+        cache.spec.views[n % len(cache.spec.views)] for n in range(len(rows))
+    ]
+    draw_training_images(
+        np.stack(
+            [
+                VIEWS[view](image[np.newaxis])[0]
+                for image, view in zip(pixels, views, strict=True)
+            ]
+        ),
+        [cache.spec.class_names[label] for label in train.labels[rows]],
+        path,
+        view_names=views,
+    )
+
+
+def draw_groups(
+    evaluation: Evaluation,
+    cache: FeatureCache,
+    directory: Path,
+    groups_file: Path | None = None,
+) -> list[Path]:
+    """Draws test images of each group under its accuracy.
+
+    Returns:
+        The paths of the pictures, `group-NAME.png`.
+
+    Raises:
+        SourceError: If the pictures are not there any more.
+    """
+    names, test = evaluation.class_names, evaluation.rows
+    samples = {}
+    for group, classes in find_groups(names, groups_file).items():
+        members = np.flatnonzero(np.isin(test.labels, classes))
+        ids = [test.image_ids[row] for row in members]
+        samples[group] = members[_sample(ids, NUM_PREDICTIONS)]
+    wanted = sorted({int(row) for rows in samples.values() for row in rows})
+    pixels = dict(
+        zip(
+            wanted,
+            _decode(cache, "test", [test.image_ids[row] for row in wanted]),
+            strict=True,
+        )
+    )
+    paths = []
+    for group, metrics in evaluation.groups.items():
+        path = directory / f"group-{group}.png"
+        draw_predictions(
+            group,
+            metrics.top1,
+            metrics.num_images,
+            [
+                Prediction(
+                    image=pixels[int(row)],
+                    predicted=names[evaluation.logits[row].argmax()],
+                    true=names[test.labels[row]],
+                )
+                for row in samples[group]
+            ],
+            path,
+        )
+        paths.append(path)
+    return paths
+
+
+def _sample(image_ids: Sequence[str], count: int) -> np.ndarray:
+    """Returns rows that the ids alone choose, the same every time, ascending."""
+    hashes = [hash_id(image_id, salt="pictures") for image_id in image_ids]
+    return np.sort(np.argsort(hashes)[:count])
+
+
+def _decode(
+    cache: FeatureCache, split: str, image_ids: Sequence[str]
+) -> list[np.ndarray]:
+    decoder = ImageDecoder(cache.spec.image_size)
+    return [decoder(e) for e in read_pictures(cache, split, image_ids)]

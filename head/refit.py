@@ -1,0 +1,161 @@
+"""Make a run: train watched by the validation rows, then refit on all."""
+
+import csv
+import hashlib
+import time
+from pathlib import Path
+
+from embed.artifacts import RUNS
+from embed.artifacts import make_folder
+from embed.artifacts import replace_folder
+from embed.artifacts import touch
+from embed.cache import FeatureCache
+from embed.cache import Rows
+from embed.console import Console
+from embed.errors import PipelineError
+from embed.errors import StaleCacheError
+from embed.provenance import installed_versions
+from embed.provenance import now
+from embed.splits import Selection
+from embed.splits import split_train
+from head.pictures import draw_sample
+from head.plots import draw_learning_curves
+from head.run import CURVES
+from head.run import HEAD
+from head.run import HISTORY
+from head.run import IMAGES
+from head.run import RECORD
+from head.run import TRAIN_COMMAND
+from head.run import Run
+from head.run import RunRecord
+from head.run import load_run
+from head.spec import HeadSpec
+from head.train import History
+from head.train import train_head
+
+NAME_DIGITS = 10  # Of the digest in a run's name: 40 bits.
+
+
+def train_run(
+    cache: FeatureCache,
+    spec: HeadSpec,
+    *,
+    seed: int,
+    artifacts_dir: Path,
+    is_overwrite: bool = False,
+    console: Console | None = None,
+) -> Run:
+    """Trains a head, or finds the run that did exactly this.
+
+    The head is trained on the train rows while the validation rows are
+    watched, and then refit on both for the same number of epochs.
+
+    Args:
+        cache: Features and labels.
+        spec: What to train.
+        seed: Of weights, order, views and dropout.
+        artifacts_dir: Folder of everything written.
+        is_overwrite: Whether to train again what is there.
+        console: Receives progress and remarks.
+
+    Raises:
+        StaleCacheError: If the spec was chosen on another cache.
+        PipelineError: If there are too few images.
+    """
+    console = console or Console(is_quiet=True)
+    _require_chosen_on(spec, cache)
+    directory = artifacts_dir / RUNS / _name_run(cache, spec, seed)
+    if not is_overwrite and (directory / RECORD).is_file():
+        console.say(f"The run {directory} has done exactly this already.")
+        touch(directory / RECORD)
+        return load_run(directory)
+    make_folder(artifacts_dir / RUNS)
+    split = split_train(cache.image_ids("train"))
+    train, val = cache.take(split.train), cache.take(split.val)
+    require_rows(cache, train, val)
+    began = time.monotonic()
+    num_classes = len(cache.spec.class_names)
+    with console.progress("Training", 2 * spec.epochs, "epochs") as progress:
+        watched = train_head(
+            spec,
+            train=train,
+            val=val,
+            num_classes=num_classes,
+            seed=seed,
+            on_epoch=lambda metrics: progress.advance(
+                note=f"validation {metrics['val_accuracy']:.2%}"
+            ),
+        )
+        refit = train_head(
+            spec,
+            train=cache.take(Selection("train")),
+            val=None,
+            num_classes=num_classes,
+            seed=seed,
+            on_epoch=lambda metrics: progress.advance(note="refit"),
+        )
+    record = RunRecord(
+        spec=spec,
+        seed=seed,
+        cache=str(cache.path),
+        cache_spec=cache.spec,
+        val_accuracy=watched.history["val_accuracy"][-1],
+        num_train=len(train),
+        num_val=len(val),
+        created=now(),
+        versions=installed_versions(),
+        seconds=time.monotonic() - began,
+    )
+    with replace_folder(directory) as part:
+        refit.model.save(part / HEAD)
+        _write_history(watched.history, part / HISTORY)
+        draw_learning_curves(watched.history, part / CURVES)
+        try:
+            draw_sample(cache, part / IMAGES)
+        except PipelineError as error:
+            console.say(f"The training images were not drawn: {error}")
+        (part / RECORD).write_text(record.model_dump_json(indent=2), "utf-8")
+    return Run(directory, record)
+
+
+def _require_chosen_on(spec: HeadSpec, cache: FeatureCache) -> None:
+    if spec.fingerprint not in (None, cache.fingerprint):
+        raise StaleCacheError(
+            f"The head spec was chosen on another cache than {cache.path}. "
+            f"Expected: fingerprint={spec.fingerprint}. Received: "
+            f"fingerprint={cache.fingerprint}. Search on this one with "
+            "`python -m tune search`, or train the reference with "
+            f"`{TRAIN_COMMAND} --recipe reference`."
+        )
+
+
+def require_rows(cache: FeatureCache, train: Rows, val: Rows) -> None:
+    """Refuses a cache too small to be divided.
+
+    Raises:
+        PipelineError: If no image fell to a side.
+    """
+    if not len(train) or not len(val):
+        raise PipelineError(
+            f"The cache {cache.path} has too few images to be divided into "
+            "train and validation rows. Expected: at least one each. "
+            f"Received: {len(train)} and {len(val)}. Add pictures and run "
+            "`python -m embed build-cache` again."
+        )
+
+
+def _name_run(cache: FeatureCache, spec: HeadSpec, seed: int) -> str:
+    """Returns a name that stands for cache, spec and seed."""
+    identity = f"{cache.fingerprint}\0{spec.to_json()}\0{seed}"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:NAME_DIGITS]
+    dataset = cache.path.stem.partition("-")[0]
+    return f"{dataset}-seed{seed}-{digest}"
+
+
+def _write_history(history: History, path: Path) -> None:
+    """Writes the metrics, one row an epoch, counted from 1."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *history])
+        for epoch, row in enumerate(zip(*history.values(), strict=True), 1):
+            writer.writerow([epoch, *row])

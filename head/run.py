@@ -1,0 +1,151 @@
+"""A run: one training of one head, with its files.
+
+    head.keras            the head, refit on train and validation rows
+    history.csv           metrics by epoch, before the refit
+    learning-curves.png   the same, drawn
+    training-images.png   what it was trained on, with class names
+    run.json              a `RunRecord`; written last
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydantic
+
+from embed.artifacts import RUNS
+from embed.artifacts import newest_first
+from embed.cache import FeatureCache
+from embed.errors import MissingArtifactError
+from embed.errors import PipelineError
+from embed.errors import StaleCacheError
+from embed.spec import describe_differences
+from embed.spec import CacheSpec
+from head.spec import HeadSpec
+
+if TYPE_CHECKING:
+    import keras
+
+RECORD, HEAD, HISTORY = "run.json", "head.keras", "history.csv"
+CURVES, IMAGES = "learning-curves.png", "training-images.png"
+TRAIN_COMMAND = "python -m head train"
+
+
+class RunRecord(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """What a run was made from and what came of it.
+
+    Args:
+        spec: What was trained.
+        seed: Of weights, order, views and dropout.
+        cache: Where the cache lay.
+        cache_spec: What the cache was made from.
+        val_accuracy: After the last epoch, before the refit.
+        num_train: Images fitted on before the refit.
+        num_val: Images watched.
+        created: When it was finished, ISO 8601 with time zone.
+        versions: Version by package.
+        seconds: Wall-clock seconds of both trainings.
+    """
+
+    spec: HeadSpec
+    seed: int
+    cache: str
+    cache_spec: CacheSpec
+    val_accuracy: float
+    num_train: int
+    num_val: int
+    created: str
+    versions: dict[str, str]
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run on disk.
+
+    Args:
+        directory: Its folder.
+        record: What its `run.json` says.
+    """
+
+    directory: Path
+    record: RunRecord
+
+    def load_head(self) -> "keras.Model":
+        """Returns the head, features to logits.
+
+        Raises:
+            MissingArtifactError: If its file cannot be read.
+        """
+        import keras
+
+        try:
+            return keras.models.load_model(self.directory / HEAD)
+        except (OSError, ValueError) as error:
+            raise MissingArtifactError(
+                f"The head of the run {self.directory} cannot be read: "
+                f"{error}. Train it again with `{TRAIN_COMMAND} --overwrite`."
+            ) from error
+
+    def require_cache(self, cache: FeatureCache) -> None:
+        """Refuses a cache but the one the run was made on.
+
+        Raises:
+            StaleCacheError: Names the fields, both values and the command.
+        """
+        if cache.fingerprint != self.record.cache_spec.fingerprint():
+            fields = describe_differences(self.record.cache_spec, cache.spec)
+            raise StaleCacheError(
+                f"The run {self.directory} was made on another cache than "
+                f"{cache.path}. {fields} Train on this one with "
+                f"`{TRAIN_COMMAND} --cache {cache.path}`."
+            )
+
+
+def load_run(directory: Path) -> Run:
+    """Reads a finished run.
+
+    Raises:
+        MissingArtifactError: If there is none.
+        PipelineError: If its record is unreadable.
+    """
+    path = directory / RECORD
+    try:
+        record = RunRecord.model_validate_json(path.read_text("utf-8"))
+    except OSError as error:
+        raise MissingArtifactError(
+            f"There is no run at {directory}. Expected: a folder with "
+            f"{RECORD}. Make one with `{TRAIN_COMMAND}`."
+        ) from error
+    except pydantic.ValidationError as error:
+        raise PipelineError(
+            f"The record {path} is no run of this version: {error}. Train it "
+            f"again with `{TRAIN_COMMAND} --overwrite`."
+        ) from error
+    return Run(directory, record)
+
+
+def find_run(
+    artifacts_dir: Path, run_dir: Path | None, fingerprint: str | None = None
+) -> Run:
+    """Returns the run that is named, or else the newest that fits.
+
+    Args:
+        artifacts_dir: Folder of everything written.
+        run_dir: Folder of a run.
+        fingerprint: Of the cache it must have been made on.
+
+    Raises:
+        MissingArtifactError: If there is none.
+    """
+    if run_dir is not None:
+        return load_run(run_dir)
+    for path in newest_first(artifacts_dir, f"{RUNS}/*/{RECORD}"):
+        run = load_run(path.parent)
+        if fingerprint in (None, run.record.cache_spec.fingerprint()):
+            return run
+    fitting = f" of the cache {fingerprint}" if fingerprint else ""
+    raise MissingArtifactError(
+        f"There is no run{fitting} in {artifacts_dir / RUNS}. Make one with "
+        f"`{TRAIN_COMMAND}`, or name one with `--run DIR`."
+    )

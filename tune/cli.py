@@ -1,0 +1,143 @@
+"""`python -m tune`: search the best head on a feature cache.
+
+Each command is a thin shell over one library call. Heavy imports are inside
+the commands, so that `--help` answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated
+from typing import Literal
+
+import typer
+
+from embed.console import DEFAULT_ARTIFACTS
+from embed.console import ArtifactsOption
+from embed.console import CacheOption
+from embed.console import JsonOption
+from embed.console import OverwriteOption
+from embed.console import QuietOption
+from embed.console import SeedOption
+from embed.console import VerboseOption
+from embed.console import command
+from embed.console import create_app
+from embed.console import format_seconds
+
+# As in `tune.spec`, whose import would make `--help` slow.
+OracleName = Literal["random", "bayesian", "hyperband", "grid"]
+
+app = create_app("Search the best head on a feature cache with KerasTuner.")
+
+
+@app.command("search")
+def run_search_command(
+    oracle: Annotated[
+        OracleName, typer.Option(help="What proposes the trials.")
+    ] = "random",
+    max_trials: Annotated[
+        int, typer.Option(min=1, help="Heads to train, at most.")
+    ] = 32,
+    max_epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs of a trial, at most.")
+    ] = 60,
+    cache: CacheOption = None,
+    seed: SeedOption = 0,
+    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train heads with different hyperparameters and keep the best.
+
+    Trials are scored on validation images, which are part of the train split;
+    the test split is not read. The reference recipe is trained too, and wins
+    where no trial beats it. A search that was interrupted goes on where it
+    stopped; one that is there already is not done again.
+
+    Hyperband sweeps, from few epochs to --max-epochs, until --max-trials are
+    used up. The grid is cut off after --max-trials points.
+
+    Example: python -m tune search --oracle bayesian --max-trials 16
+    """
+    with command(
+        as_json=as_json, is_verbose=verbose, is_quiet=quiet
+    ) as console:
+        from embed.artifacts import find_cache
+        from tune.report import format_table
+        from tune.search import run_search
+
+        opened = find_cache(artifacts, cache)
+        if cache is None:
+            console.say(f"Cache: {opened.path} (the newest).")
+        result = run_search(
+            opened,
+            oracle=oracle,
+            max_trials=max_trials,
+            max_epochs=max_epochs,
+            seed=seed,
+            artifacts_dir=artifacts,
+            is_overwrite=overwrite,
+            console=console,
+        )
+        summary = result.summary
+        payload = {
+            "search": str(result.path),
+            "best_spec": str(result.best_path),
+            "best_score": summary.best_score,
+            "best_trial": summary.best_trial,
+            "reference_score": summary.reference_score,
+            "num_trials": summary.num_trials,
+            "seconds": summary.seconds,
+        }
+        console.result(
+            payload,
+            f"{format_table(result)}\n"
+            f"Search: {result.path}, {summary.num_trials} trials in "
+            f"{format_seconds(summary.seconds)}\n"
+            f"Best trial: {result.best_path}",
+        )
+
+
+@app.command("results")
+def run_results(
+    search: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of a search; default: the newest."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Newest search on this feature cache."),
+    ] = None,
+    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show the trials of a finished search, best first.
+
+    Example: python -m tune results --json
+    """
+    with command(
+        as_json=as_json, is_verbose=verbose, is_quiet=quiet
+    ) as console:
+        from embed.cache import open_cache
+        from tune.report import describe_outcome
+        from tune.report import format_table
+        from tune.report import trial_rows
+        from tune.results import find_search
+        from tune.results import load_search
+
+        if search is not None:
+            result = load_search(search)
+        else:
+            fingerprint = open_cache(cache).fingerprint if cache else None
+            result = find_search(artifacts, fingerprint)
+            console.say(f"Search: {result.path} (the newest).")
+        payload = {
+            "search": str(result.path),
+            **result.summary.model_dump(mode="json"),
+            "trials": trial_rows(result.trials),
+        }
+        console.result(
+            payload, f"{format_table(result)}\n{describe_outcome(result)}"
+        )

@@ -1,0 +1,127 @@
+"""A finished search: its files, and how they are found and read.
+
+    search.json    a `SearchSummary`
+    trials/        one `TrialRecord` a file
+    trials.csv     the same as a table, best first
+    search.png     score against each hyperparameter
+    best.json      `HeadSpec` of the winner; written last
+    tuner/         what KerasTuner wrote
+"""
+
+import dataclasses
+from pathlib import Path
+
+import pydantic
+
+from embed.artifacts import SEARCHES
+from embed.artifacts import newest_first
+from embed.errors import MissingArtifactError
+from embed.errors import PipelineError
+from tune.spec import SearchSpec
+from tune.trials import TrialRecord
+from tune.trials import rank_trials
+from tune.trials import read_trials
+
+BEST, SUMMARY, TRIALS = "best.json", "search.json", "trials"
+TABLE, PICTURE = "trials.csv", "search.png"
+SEARCH_COMMAND = "python -m tune search"
+
+
+class SearchSummary(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """What was searched and what came out.
+
+    Args:
+        spec: What determines the trials.
+        cache: Where the feature cache lay.
+        created: When the search was finished, ISO 8601 with time zone.
+        devices: What TensorFlow computed on.
+        versions: Version by package.
+        seconds: Wall-clock seconds, those of an interrupted call included.
+        num_trials: Trials of the oracle, failed ones included.
+        best_trial: Id of the winner; `reference` if no trial beat it.
+        best_score: Validation accuracy of the winner, 0 to 1.
+        reference_score: That of the reference recipe; `None` if it diverged.
+    """
+
+    spec: SearchSpec
+    cache: Path
+    created: str
+    devices: str
+    versions: dict[str, str]
+    seconds: float
+    num_trials: int
+    best_trial: str
+    best_score: float
+    reference_score: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """A finished search.
+
+    Args:
+        path: Its folder.
+        summary: What was searched and what came out.
+        trials: Best first; the reference recipe is among them.
+    """
+
+    path: Path
+    summary: SearchSummary
+    trials: list[TrialRecord]
+
+    @property
+    def best_path(self) -> Path:
+        """The file that holds the winner's `HeadSpec`."""
+        return self.path / BEST
+
+
+def find_search(
+    artifacts_dir: Path, fingerprint: str | None = None
+) -> SearchResult:
+    """Reads the newest finished search.
+
+    Args:
+        artifacts_dir: Where to look.
+        fingerprint: Of the cache it must have been made on; `None` for any.
+
+    Raises:
+        MissingArtifactError: If there is none.
+    """
+    for path in newest_first(artifacts_dir, f"{SEARCHES}/*/{BEST}"):
+        result = load_search(path.parent)
+        if fingerprint in (None, result.summary.spec.fingerprint):
+            return result
+    of_cache = f" of the cache {fingerprint}" if fingerprint else ""
+    raise MissingArtifactError(
+        f"There is no finished search{of_cache} in {artifacts_dir / SEARCHES}. "
+        f"Run one with `{SEARCH_COMMAND}`."
+    )
+
+
+def load_search(path: Path) -> SearchResult:
+    """Reads a finished search.
+
+    Args:
+        path: Its folder, or a file in it.
+
+    Raises:
+        MissingArtifactError: If there is none, or it is not finished.
+        PipelineError: If its files are not what a search writes.
+    """
+    folder = path if path.is_dir() else path.parent
+    if not (folder / BEST).is_file():
+        raise MissingArtifactError(
+            f"There is no finished search at {path}. Expected: a folder with "
+            f"a {BEST}. Run one with `{SEARCH_COMMAND}`."
+        )
+    try:
+        text = (folder / SUMMARY).read_text("utf-8")
+        summary = SearchSummary.model_validate_json(text)
+    except (OSError, ValueError) as error:
+        raise PipelineError(
+            f"The search {folder} cannot be read. Expected: a {SUMMARY}. "
+            f"Received: {error}. Run it anew with `{SEARCH_COMMAND} "
+            "--overwrite`."
+        ) from error
+    trials = rank_trials(read_trials(folder / TRIALS))
+    return SearchResult(folder, summary, trials)

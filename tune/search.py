@@ -1,0 +1,263 @@
+"""Run a search: the reference recipe, then the trials of an oracle.
+
+The search works in `searches/.building/NAME/` and moves to `searches/NAME/`
+when it is complete, so that an older result stands until then. The records of
+its trials are what an interrupted search goes on from.
+"""
+
+import contextlib
+import datetime
+import importlib.metadata
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from embed.artifacts import SEARCHES
+from embed.artifacts import make_folder
+from embed.artifacts import touch
+from embed.cache import BUILD_COMMAND
+from embed.cache import FeatureCache
+from embed.cache import Rows
+from embed.console import Console
+from embed.devices import prepare_devices
+from embed.errors import PipelineError
+from embed.splits import split_train
+from head.spec import RECIPES
+from tune.hypermodel import HeadTuner
+from tune.hypermodel import TrialRunner
+from tune.plots import draw_search
+from tune.report import describe_outcome
+from tune.report import format_csv
+from tune.results import BEST
+from tune.results import PICTURE
+from tune.results import SUMMARY
+from tune.results import TABLE
+from tune.results import TRIALS
+from tune.results import SearchResult
+from tune.results import SearchSummary
+from tune.results import load_search
+from tune.space import count_grid_points
+from tune.spec import OracleName
+from tune.spec import SearchSpec
+from tune.trials import REFERENCE
+from tune.trials import TrialRecord
+from tune.trials import TrialStore
+from tune.trials import rank_trials
+from tune.trials import write_text
+
+# One level deeper than finished searches, where nothing looks for them.
+BUILDING = ".building"
+PACKAGES = ("keras", "keras-tuner", "numpy", "tensorflow")
+
+
+def run_search(
+    cache: FeatureCache,
+    *,
+    oracle: OracleName,
+    max_trials: int,
+    max_epochs: int,
+    seed: int,
+    artifacts_dir: Path,
+    is_overwrite: bool,
+    console: Console,
+) -> SearchResult:
+    """Searches the best head on a cache, unless that was done already.
+
+    The reference recipe is trained too and wins where no trial beats it. The
+    test split is not read.
+
+    Args:
+        cache: What the heads are trained on.
+        oracle: What proposes the trials.
+        max_trials: Largest number of trials, the reference recipe not counted.
+        max_epochs: Largest number of epochs of a trial.
+        seed: Of the oracle and of every training.
+        artifacts_dir: Where searches are kept.
+        is_overwrite: Whether a finished search is done again.
+        console: Where remarks go.
+
+    Raises:
+        PipelineError: If there is nothing to train or to score on, no trial
+            came to its end, or another process does the same search.
+    """
+    spec = SearchSpec(
+        fingerprint=cache.fingerprint,
+        oracle=oracle,
+        max_trials=max_trials,
+        max_epochs=max_epochs,
+        seed=seed,
+    )
+    searches_dir = make_folder(artifacts_dir / SEARCHES)
+    name = _name_search(cache, spec)
+    target, build_dir = searches_dir / name, searches_dir / BUILDING / name
+    with _lock(build_dir):
+        _mend_swap(build_dir, target)
+        if (target / BEST).is_file() and not is_overwrite:
+            console.say(f"The search {target} was done already.")
+            touch(target / BEST)
+            return load_search(target)
+        _search(cache, spec, build_dir, console)
+        _swap(build_dir, target)
+    result = load_search(target)
+    console.say(describe_outcome(result))
+    return result
+
+
+def _search(
+    cache: FeatureCache, spec: SearchSpec, folder: Path, console: Console
+) -> None:
+    """Runs what is left of a search and writes its files."""
+    began = time.monotonic()
+    train, val = _take_rows(cache)
+    console.say(
+        f"{len(train):,} training and {len(val):,} validation images, "
+        f"{prepare_devices().describe()}."
+    )
+    store = TrialStore(folder / TRIALS)
+    num_trials = _count_trials(spec, console)
+    earlier = store.records
+    if earlier:
+        console.say(f"Going on from {len(earlier)} finished trials.")
+    with console.progress(
+        "Search", num_trials + 1, "trials", len(earlier)
+    ) as progress:
+        runner = TrialRunner(
+            train=train,
+            val=val,
+            num_classes=len(cache.spec.class_names),
+            seed=spec.seed,
+            store=store,
+            on_trained=lambda: progress.advance(1, _describe_best(store)),
+        )
+        reference = {"fingerprint": cache.fingerprint}
+        records = [
+            runner.run(
+                REFERENCE, RECIPES[REFERENCE].model_copy(update=reference)
+            ),
+            *HeadTuner(spec, runner=runner, folder=folder).search(),
+        ]
+    seconds = sum(trial.seconds for trial in earlier)
+    seconds += time.monotonic() - began
+    _write(rank_trials(records), cache, spec, folder, seconds)
+
+
+def _write(
+    trials: list[TrialRecord],
+    cache: FeatureCache,
+    spec: SearchSpec,
+    folder: Path,
+    seconds: float,
+) -> None:
+    """Writes the files of a finished search, the winner last."""
+    best = trials[0]
+    if best.val_accuracy is None:
+        raise PipelineError(
+            f"All {len(trials)} trials of the search failed, the reference "
+            "recipe too. Expected: one at least that comes to its end. "
+            f"Received: {best.message} Look at the cache with "
+            f"`python -m embed info {cache.path}`."
+        )
+    reference = next(trial for trial in trials if trial.is_reference)
+    summary = SearchSummary(
+        spec=spec,
+        cache=cache.path,
+        created=datetime.datetime.now(datetime.UTC).isoformat(),
+        devices=prepare_devices().describe(),
+        versions={p: importlib.metadata.version(p) for p in PACKAGES},
+        seconds=seconds,
+        num_trials=len(trials) - 1,
+        best_trial=best.trial_id,
+        best_score=best.val_accuracy,
+        reference_score=reference.val_accuracy,
+    )
+    write_text(folder / SUMMARY, summary.model_dump_json(indent=2))
+    write_text(folder / TABLE, format_csv(trials))
+    draw_search(trials, folder / PICTURE)
+    write_text(folder / BEST, best.spec.model_dump_json(indent=2))
+
+
+def _take_rows(cache: FeatureCache) -> tuple[Rows, Rows]:
+    """Returns the rows to train on and those to score by."""
+    image_ids = cache.image_ids("train")
+    split = split_train(image_ids)
+    train, val = cache.take(split.train), cache.take(split.val)
+    if not len(train) or not len(val):
+        raise PipelineError(
+            f"The cache {cache.path} is too small for a search. Expected: "
+            "images to train on and images to score by. Received: "
+            f"{len(train)} and {len(val)}, out of {len(image_ids)}. Build one "
+            f"of more images with `{BUILD_COMMAND}`."
+        )
+    return train, val
+
+
+def _count_trials(spec: SearchSpec, console: Console) -> int:
+    """Returns how many trials the oracle will run, at most."""
+    num_points = count_grid_points()
+    if spec.oracle != "grid" or spec.max_trials == num_points:
+        return spec.max_trials
+    if spec.max_trials < num_points:
+        console.say(
+            f"The grid has {num_points} points: only the first "
+            f"{spec.max_trials} are tried. Try all with `--max-trials "
+            f"{num_points}`."
+        )
+    return min(spec.max_trials, num_points)
+
+
+def _describe_best(store: TrialStore) -> str:
+    best = rank_trials(store.records)[0]
+    if best.val_accuracy is None:
+        return "none without failure yet"
+    name = " (reference recipe)" if best.is_reference else ""
+    return f"best {best.val_accuracy:.2%}{name}"
+
+
+def _name_search(cache: FeatureCache, spec: SearchSpec) -> str:
+    """Returns `DATASET-ORACLE-DIGEST`, the first two being for people."""
+    words = cache.spec.dataset.rstrip("/").replace(":", "/").split("/")
+    dataset = re.sub(r"[^A-Za-z0-9_.]+", "_", words[-1])
+    return f"{dataset}-{spec.oracle}-{spec.digest()}"
+
+
+def _swap(build_dir: Path, target: Path) -> None:
+    """Puts a complete search in the place of an older one."""
+    old_dir = _old_dir(build_dir)
+    if target.exists():
+        target.rename(old_dir)
+    build_dir.rename(target)
+    shutil.rmtree(old_dir, ignore_errors=True)
+
+
+def _mend_swap(build_dir: Path, target: Path) -> None:
+    """Undoes a swap that was killed half way; finishes one that was done."""
+    old_dir = _old_dir(build_dir)
+    if old_dir.exists() and not target.exists():
+        old_dir.rename(target)
+    shutil.rmtree(old_dir, ignore_errors=True)
+
+
+def _old_dir(build_dir: Path) -> Path:
+    return build_dir.with_name(build_dir.name + ".old")
+
+
+@contextlib.contextmanager
+def _lock(build_dir: Path) -> Iterator[None]:
+    """Lets one process do a search; the system frees a dead one's lock."""
+    build_dir.parent.mkdir(exist_ok=True)
+    lock = filelock.FileLock(build_dir.with_name(build_dir.name + ".lock"))
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise PipelineError(
+            f"The search {build_dir.name} is being done by another process. "
+            "Wait until it has finished and run the command again."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,48 @@
+"""What identifies a search, and the digest made from it."""
+
+import hashlib
+import importlib.metadata
+import json
+from typing import Literal
+from typing import get_args
+
+import pydantic
+
+OracleName = Literal["random", "bayesian", "hyperband", "grid"]
+ORACLES: tuple[OracleName, ...] = get_args(OracleName)
+
+SPACE_VERSION = 1  # Increment when `tune.space` asks or answers otherwise.
+DIGEST_DIGITS = 10  # 40 bits: enough to name folders.
+
+
+class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """Everything that determines the trials of a search, and nothing else.
+
+    Args:
+        fingerprint: Of the cache the heads are trained on.
+        oracle: What proposes the trials.
+        max_trials: Largest number of trials.
+        max_epochs: Largest number of epochs of a trial.
+        seed: Of the oracle and of every training.
+        space_version: Of `tune.space`.
+        keras_tuner: Version of the package, whose oracles differ by version.
+    """
+
+    fingerprint: str
+    oracle: OracleName
+    max_trials: int = pydantic.Field(ge=1)
+    max_epochs: int = pydantic.Field(ge=1)
+    seed: int = pydantic.Field(ge=0)
+    space_version: int = SPACE_VERSION
+    keras_tuner: str = pydantic.Field(
+        default_factory=lambda: importlib.metadata.version("keras-tuner")
+    )
+
+    def to_json(self) -> str:
+        """Returns the canonical text: keys sorted, defaults written out."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+    def digest(self) -> str:
+        """Returns the hexadecimal digits that stand for this spec."""
+        digest = hashlib.sha256(self.to_json().encode()).hexdigest()
+        return digest[:DIGEST_DIGITS]
