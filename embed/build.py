@@ -21,7 +21,6 @@ from embed.blocks import read_block
 from embed.blocks import write_block
 from embed.cache import BUILD_COMMAND
 from embed.cache import FeatureCache
-from embed.cache import StoredBlock
 from embed.cache import open_cache
 from embed.cache import write_cache
 from embed.console import Console
@@ -36,6 +35,7 @@ from embed.provenance import SkippedImage
 from embed.provenance import host_name
 from embed.provenance import installed_versions
 from embed.provenance import now
+from embed.rows import StoredBlock
 from embed.sources import Source
 from embed.sources import SourceRequest
 from embed.spec import CacheSpec
@@ -195,7 +195,10 @@ class Build:
         """Keeps blocks of the same spec; blocks of another are no use."""
         spec_path = self._build_dir / "spec.json"
         with contextlib.suppress(OSError, ValueError):
-            if CacheSpec.model_validate_json(spec_path.read_text()) == self._spec:
+            if (
+                CacheSpec.model_validate_json(spec_path.read_text())
+                == self._spec
+            ):
                 return
         shutil.rmtree(self._build_dir, ignore_errors=True)
         self._build_dir.mkdir(parents=True)

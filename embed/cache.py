@@ -19,7 +19,6 @@ it is written beside its final path, then moved there.
 """
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -35,58 +34,13 @@ from embed.errors import CorruptCacheError
 from embed.errors import MissingArtifactError
 from embed.errors import StaleCacheError
 from embed.provenance import Provenance
+from embed.rows import Rows
+from embed.rows import StoredBlock
 from embed.spec import SCHEMA
 from embed.spec import CacheSpec
 from embed.splits import Selection
 
 BUILD_COMMAND = "python -m embed build-cache"
-
-
-@dataclasses.dataclass(frozen=True)
-class Rows:
-    """Some rows of a cache, in memory.
-
-    Args:
-        features: float32 `(num_images, num_views, feature_dim)`.
-        labels: int32 `(num_images,)`.
-        image_ids: Ids in row order.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    image_ids: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, rows: np.ndarray) -> "Rows":
-        """Returns some of the rows."""
-        image_ids = tuple(self.image_ids[row] for row in rows)
-        return Rows(self.features[rows], self.labels[rows], image_ids)
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredBlock:
-    """A block of rows as the file holds it.
-
-    Args:
-        features: `(num_rows, num_views, feature_dim)`, in the spec's dtype.
-        labels: int32 `(num_rows,)`.
-        image_ids: Fixed-length UTF-8 `(num_rows,)`.
-        content_digests: uint8 `(num_rows, 32)`.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    image_ids: np.ndarray
-    content_digests: np.ndarray
-
-    def digest(self) -> np.ndarray:
-        """Returns the SHA-256 of all of it, uint8 `(32,)`."""
-        digest = hashlib.sha256()
-        for array in vars(self).values():
-            digest.update(np.ascontiguousarray(array).data)
-        return np.frombuffer(digest.digest(), np.uint8)
 
 
 class FeatureCache:
@@ -229,10 +183,10 @@ def _write_split(
     digests = []
     pending: StoredBlock | None = None
     for piece in pieces():
-        pending = piece if pending is None else _join(pending, piece)
+        pending = piece if pending is None else pending.join(piece)
         while len(pending.labels) > BLOCK_ROWS:
-            digests.append(_append(group, _cut(pending, 0, BLOCK_ROWS)))
-            pending = _cut(pending, BLOCK_ROWS, None)
+            digests.append(_append(group, pending.cut(0, BLOCK_ROWS)))
+            pending = pending.cut(BLOCK_ROWS)
     if pending is not None:
         digests.append(_append(group, pending))
     group["block_digests"] = np.stack(digests)
@@ -285,15 +239,6 @@ def _read_blocks(path: Path, split: str) -> Iterator[StoredBlock]:
         if isinstance(error, CorruptCacheError):
             raise
         raise _corrupt(path, f"{type(error).__name__}: {error}") from error
-
-
-def _join(left: StoredBlock, right: StoredBlock) -> StoredBlock:
-    pairs = zip(vars(left).items(), vars(right).values(), strict=True)
-    return StoredBlock(**{k: np.concatenate([a, b]) for (k, a), b in pairs})
-
-
-def _cut(block: StoredBlock, start: int, stop: int | None) -> StoredBlock:
-    return StoredBlock(**{k: v[start:stop] for k, v in vars(block).items()})
 
 
 def _require_schema(path: Path, spec_json: str) -> None:

@@ -72,7 +72,9 @@ class Console:
         is_quiet: Whether progress and remarks are left out.
     """
 
-    def __init__(self, *, as_json: bool = False, is_quiet: bool = False) -> None:
+    def __init__(
+        self, *, as_json: bool = False, is_quiet: bool = False
+    ) -> None:
         self.as_json = as_json
         self.is_quiet = is_quiet
         self._stdout = sys.stdout
@@ -86,7 +88,7 @@ class Console:
         """Prints the result on stdout: the payload as JSON, or the text."""
         if self.as_json:
             text = json.dumps(payload, default=str)
-        print(text, file=self._stdout, flush=True)  # noqa: T201
+        print(text, file=self._stdout, flush=True)
 
     @contextlib.contextmanager
     def claim_stdout(self) -> Iterator[None]:
@@ -189,16 +191,11 @@ def _bar(task: str, total: int, unit: str, done: int) -> Iterator[Progress]:
             nonlocal done
             done += amount
             rate = (done - first) / max(time.monotonic() - began, 1e-9)
-            bars.update(
-                handle,
-                advance=amount,
-                rate=f"{rate:,.1f}/s",
-                **({"note": note} if note else {}),
-            )
+            bars.update(handle, advance=amount, rate=f"{rate:,.1f}/s")
+            if note:
+                bars.update(handle, note=note)
 
-    with progress.Progress(
-        *columns, console=RichConsole(stderr=True)
-    ) as bars:
+    with progress.Progress(*columns, console=RichConsole(stderr=True)) as bars:
         first, began = done, time.monotonic()
         handle = bars.add_task(
             task, total=total, completed=done, rate="", note=""

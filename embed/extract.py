@@ -34,6 +34,7 @@ from embed.spec import CacheSpec
 from embed.spec import describe_differences
 from embed.spec import is_served_by
 
+
 @dataclasses.dataclass(frozen=True)
 class BuildResult:
     """A finished cache and what this call did for it.
@@ -128,9 +129,9 @@ def _find_serving(
         return cache
     if path.parent != artifacts_dir / CACHES:
         return None
-    for _, cache in iterate_caches(artifacts_dir):
-        if isinstance(cache, FeatureCache) and is_served_by(spec, cache.spec):
-            return cache
+    for _, held in iterate_caches(artifacts_dir):
+        if isinstance(held, FeatureCache) and is_served_by(spec, held.spec):
+            return held
     return None
 
 
@@ -178,6 +179,8 @@ def _lock(path: Path) -> Iterator[None]:
 def _owner(lock_path: Path) -> str:
     try:
         owner = json.loads(lock_path.read_text())
-        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+        return (
+            f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+        )
     except (OSError, ValueError, KeyError):
         return "another process"

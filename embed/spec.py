@@ -17,7 +17,6 @@ MAX_SHOWN = 80  # Characters of a value in an error: class names are long.
 FINGERPRINT_DIGITS = 16  # 64 bits: enough to name files, not to resist attack.
 
 
-
 class SplitSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     """The rows of one split, by number and by digest.
 

@@ -1,7 +1,7 @@
 """Judge a run on the test split, from cached features or from pictures.
 
-    evaluation.json    an `Evaluation`
-    predictions.csv    image id, true and predicted class, its probability
+evaluation.json    an `Evaluation`
+predictions.csv    image id, true and predicted class, its probability
 """
 
 import csv
@@ -16,12 +16,12 @@ import numpy as np
 
 from embed.artifacts import write_text
 from embed.cache import FeatureCache
-from embed.cache import Rows
 from embed.console import Console
 from embed.errors import PipelineError
 from embed.images import ImageDecoder
 from embed.origin import load_backbone_of
 from embed.origin import read_pictures
+from embed.rows import Rows
 from embed.splits import Selection
 from embed.views import VIEWS
 from head.groups import find_groups
@@ -64,7 +64,6 @@ class Evaluation:
                 for name, group in self.groups.items()
             },
         }
-
 
     def to_text(self) -> str:
         """Returns the accuracies as a table for people."""
@@ -147,7 +146,8 @@ def logits_of_features(head: "keras.Model", features: np.ndarray) -> np.ndarray:
     logits: np.ndarray = head.predict(
         features.reshape(-1, feature_dim), batch_size=1024, verbose=0
     )
-    return logits.reshape(num_images, num_views, -1).mean(axis=1)
+    means: np.ndarray = logits.reshape(num_images, num_views, -1).mean(axis=1)
+    return means
 
 
 def require_views(cache: FeatureCache, *, is_mirrored_too: bool) -> None:

@@ -1,10 +1,10 @@
 """Export: the stitched model on disk, once it has passed the parity gate.
 
-    saved_model/    signatures `serving_default` (float images) and
-                    `serve_bytes` (encoded JPEG, PNG, BMP or GIF)
-    model.keras     images in [0, 1] to logits
-    labels.txt      one class name a line, by class index
-    parity.json     how far each format is from the cached head; written last
+saved_model/    signatures `serving_default` (float images) and
+                `serve_bytes` (encoded JPEG, PNG, BMP or GIF)
+model.keras     images in [0, 1] to logits
+labels.txt      one class name a line, by class index
+parity.json     how far each format is from the cached head; written last
 """
 
 import dataclasses
@@ -160,7 +160,8 @@ def export_full_model(
     head = run.load_head()
     num_views = 2 if is_mirrored_too else 1
     sample = draw_parity_sample(
-        cache, lambda features: logits_of_features(head, features[:, :num_views])
+        cache,
+        lambda features: logits_of_features(head, features[:, :num_views]),
     )
     model = stitch(
         load_backbone_of(cache), head, is_mirrored_too=is_mirrored_too

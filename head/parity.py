@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from embed.cache import FeatureCache
-from embed.cache import Rows
 from embed.errors import PipelineError
 from embed.origin import read_pictures
+from embed.rows import Rows
 from embed.splits import Selection
 from embed.splits import hash_id
 

@@ -96,7 +96,7 @@ def draw_groups(
 
 
 def _sample(image_ids: Sequence[str], count: int) -> np.ndarray:
-    """Returns rows that the ids alone choose, the same every time, ascending."""
+    """Returns ascending rows, chosen by the ids alone."""
     hashes = [hash_id(image_id, salt="pictures") for image_id in image_ids]
     return np.sort(np.argsort(hashes)[:count])
 

@@ -10,12 +10,12 @@ from embed.artifacts import make_folder
 from embed.artifacts import replace_folder
 from embed.artifacts import touch
 from embed.cache import FeatureCache
-from embed.cache import Rows
 from embed.console import Console
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
 from embed.provenance import installed_versions
 from embed.provenance import now
+from embed.rows import Rows
 from embed.splits import Selection
 from embed.splits import split_train
 from head.pictures import draw_sample

@@ -1,10 +1,10 @@
 """A run: one training of one head, with its files.
 
-    head.keras            the head, refit on train and validation rows
-    history.csv           metrics by epoch, before the refit
-    learning-curves.png   the same, drawn
-    training-images.png   what it was trained on, with class names
-    run.json              a `RunRecord`; written last
+head.keras            the head, refit on train and validation rows
+history.csv           metrics by epoch, before the refit
+learning-curves.png   the same, drawn
+training-images.png   what it was trained on, with class names
+run.json              a `RunRecord`; written last
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from embed.cache import FeatureCache
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
-from embed.spec import describe_differences
 from embed.spec import CacheSpec
+from embed.spec import describe_differences
 from head.spec import HeadSpec
 
 if TYPE_CHECKING:

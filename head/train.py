@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from embed.cache import Rows
 from embed.devices import seed_everything
 from embed.errors import PipelineError
+from embed.rows import Rows
 from head.model import build_head
 from head.spec import HeadSpec
 
@@ -155,9 +155,7 @@ def _compile_epoch(
     return lambda epoch: run_epoch(tf.constant(epoch))
 
 
-def _validate(
-    model: "keras.Model", loss_of: Any, val: Rows
-) -> dict[str, Any]:
+def _validate(model: "keras.Model", loss_of: Any, val: Rows) -> dict[str, Any]:
     """Returns loss and accuracy on view 0 of the validation rows."""
     import tensorflow as tf
 

@@ -13,7 +13,7 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
-from embed.cache import Rows
+from embed.rows import Rows
 from head.spec import HeadSpec
 from head.train import DivergedError
 from head.train import train_head

@@ -21,7 +21,7 @@ from embed.artifacts import make_folder
 from embed.artifacts import touch
 from embed.cache import BUILD_COMMAND
 from embed.cache import FeatureCache
-from embed.cache import Rows
+from embed.rows import Rows
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.errors import PipelineError

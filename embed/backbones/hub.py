@@ -92,9 +92,7 @@ class HubModule(keras.layers.Layer):
             self._track_variable(tracked)
 
 
-def load_hub_backbone(
-    address: str, image_size: tuple[int, int]
-) -> Backbone:
+def load_hub_backbone(address: str, image_size: tuple[int, int]) -> Backbone:
     """Resolves a module and wraps it as a backbone.
 
     Args:
@@ -141,9 +139,7 @@ def resolve(address: str) -> tuple[Path, str]:
             "directory, or an address such as https://tfhub.dev/... Give one "
             "with `--backbone hub:DIR`."
         )
-    os.environ.setdefault(
-        CACHE_VARIABLE, str(Path(DEFAULT_CACHE).expanduser())
-    )
+    os.environ.setdefault(CACHE_VARIABLE, str(Path(DEFAULT_CACHE).expanduser()))
     try:
         with limit_silence():
             directory = Path(_import_hub().resolve(address))
@@ -185,7 +181,9 @@ def digest_directory(directory: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
-        if path.is_file() and name.startswith(("saved_", "variables", "assets")):
+        if path.is_file() and name.startswith(
+            ("saved_", "variables", "assets")
+        ):
             digest.update(f"{name}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as file:
                 while chunk := file.read(CHUNK_BYTES):

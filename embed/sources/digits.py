@@ -24,7 +24,9 @@ class DigitsSource(Source):
         from sklearn.datasets import load_digits
 
         digits = load_digits()
-        image_ids = np.array([f"digit-{i:04}" for i in range(len(digits.target))])
+        image_ids = np.array(
+            [f"digit-{i:04}" for i in range(len(digits.target))]
+        )
         in_test = is_held_out(image_ids.tolist(), TEST_SHARE, salt="test")
         rows = {
             "train": np.flatnonzero(~in_test),

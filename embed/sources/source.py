@@ -134,11 +134,11 @@ def _check(source: Source) -> None:
     for split in SPLITS:
         index = source.splits.get(split)
         if index is None or not index.image_ids:
+            counts = {name: len(i.labels) for name, i in source.splits.items()}
             raise SourceError(
                 f"The dataset {source.name} has no images in its {split} "
                 f"split. Expected: images in {list(SPLITS)}. Received: "
-                f"{ {name: len(i.labels) for name, i in source.splits.items()} }."
-                " Add some and run the command again."
+                f"{counts}. Add some and run the command again."
             )
         duplicates = len(index.image_ids) - len(set(index.image_ids))
         if duplicates:
