@@ -100,7 +100,10 @@ def read_block(path: Path) -> Block | None:
     counts as absent and is computed again.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with (  # Opened here: NumPy leaves a file it refuses open.
+            path.open("rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
             return Block(**{name: arrays[name] for name in arrays.files})
     except (FileNotFoundError, EOFError, ValueError, TypeError):
         return None

@@ -117,7 +117,7 @@ def run_build_cache(
             BuildRequest(
                 source=SourceRequest(
                     dataset=dataset or chosen.dataset,
-                    data_dir=str(data_dir.resolve()) if data_dir else None,
+                    data_dir=str(data_dir) if data_dir else None,
                     limit=limit,
                 ),
                 backbone=BackboneRequest(
@@ -219,7 +219,7 @@ def _as_lines(facts: dict[str, Any], indent: str = "") -> str:
     """Lays nested facts out as `name: value` lines."""
     lines = []
     for name, value in facts.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             lines += [f"{indent}{name}:", _as_lines(value, indent + "  ")]
         else:
             shown = ", ".join(map(str, value)) if _is_list(value) else value

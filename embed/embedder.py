@@ -34,9 +34,11 @@ from embed.sources import Source
 from embed.views import VIEWS
 
 BATCHES_AHEAD = 2  # Decoded and waiting, so that the engine never does.
-FLOAT32_TOLERANCE = 1e-4  # Of the features' scale; engines differ by 4e-5.
-BFLOAT16_TOLERANCE = 0.1  # Of the features' scale; 8 bits of mantissa.
-TOLERANCES = {"float32": FLOAT32_TOLERANCE, "bfloat16": BFLOAT16_TOLERANCE}
+FLOAT32_TOLERANCE = 1e-4  # Of the largest feature; engines differ by 4e-5.
+# Of the features' root mean square. 8 bits of mantissa in each of 50 layers
+# move single features by a quarter of the largest; as a whole, trained
+# features move by 0.09 on photos and 0.14 on digits, random ones by 0.25.
+BFLOAT16_TOLERANCE = 0.35
 MIN_SCALE = 1e-6  # Fresh BatchNorm statistics give features below 1e-11.
 EXIF_ORIENTATION = 0x0112
 EXIF_UPRIGHT = 1
@@ -200,8 +202,13 @@ def check_engine(
             f"Received: {spread:.1e}. Its weights are not trained, or do not "
             "fit: give others with `--weights`, or another `--backbone`."
         )
-    difference = float(np.abs(engine(images) - expected).max(initial=0.0))
-    tolerance = TOLERANCES[precision] * max(scale, MIN_SCALE)
+    error = engine(images) - expected
+    if precision == "bfloat16":
+        difference = float(np.sqrt(np.mean(error**2)))
+        tolerance = BFLOAT16_TOLERANCE * float(np.sqrt(np.mean(expected**2)))
+    else:
+        difference = float(np.abs(error).max(initial=0.0))
+        tolerance = FLOAT32_TOLERANCE * scale
     if not difference <= tolerance:
         raise EngineError(
             f"The engine {type(engine).__name__} does not compute what the "

@@ -29,6 +29,7 @@ from embed.errors import BusyCacheError
 from embed.errors import StaleCacheError
 from embed.provenance import host_name
 from embed.provenance import now
+from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
 from embed.spec import describe_differences
@@ -83,6 +84,14 @@ def build_cache(
     make_folder(artifacts_dir / CACHES if not cache_path else cache_path.parent)
     engine_name = choose_engine(request.engine, request.precision)
     console.say(f"Devices: {prepare_devices().describe()}.")
+    request = dataclasses.replace(
+        request,
+        source=request.source.anchored(),
+        backbone=request.backbone.anchored(),
+    )
+    # What is misspelt is found before anything is fetched, and a backbone of
+    # some MB is fetched before a dataset of some GB.
+    check_source(request.source)
     backbone = load_backbone(request.backbone)
     source = open_source(request.source)
     spec = create_spec(request, source, backbone)
@@ -172,8 +181,8 @@ def _lock(path: Path) -> Iterator[None]:
         lock_path.write_text(json.dumps(owner))
         yield
     finally:
+        lock_path.unlink(missing_ok=True)  # Before the release: nobody's yet.
         lock.release()
-        lock_path.unlink(missing_ok=True)
 
 
 def _owner(lock_path: Path) -> str:

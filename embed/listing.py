@@ -11,7 +11,7 @@ from embed.cache import FeatureCache
 from embed.console import format_seconds
 
 BYTES_PER_MB = 1e6
-TABLE_WIDTH = 110  # Characters: wide enough for a name with its fingerprint.
+TABLE_WIDTH = 200  # Characters: names and handles are never cut.
 
 
 def describe(cache: FeatureCache) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def draw_table(rows: list[dict[str, Any]], artifacts_dir: Path) -> str:
         )
     text = io.StringIO()
     Console(file=text, width=TABLE_WIDTH).print(table)
-    return text.getvalue().rstrip()
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def _file_facts(path: Path) -> dict[str, Any]:

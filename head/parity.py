@@ -40,13 +40,14 @@ class Tolerance:
 
 
 # By precision and dtype of the cache. In float32 only the order of additions
-# differs. A float16 vector is rounded to 11 bits, 5e-4. bfloat16 has 8 bits of
-# mantissa in each of 50 layers: single features move by up to 0.4.
+# differs. A float16 vector is rounded to 11 bits, 5e-4. With bfloat16's 8 bits
+# in each of 50 layers logits moved by 0.07 (pets) and 0.14 (digits) of the
+# largest, and 100 % and 99.2 % of the first classes stayed.
 TOLERANCES = {
     ("float32", "float32"): Tolerance(share=1e-4, top1_agreement=1.0),
     ("float32", "float16"): Tolerance(share=2e-3, top1_agreement=0.99),
-    ("bfloat16", "float32"): Tolerance(share=0.1, top1_agreement=0.97),
-    ("bfloat16", "float16"): Tolerance(share=0.1, top1_agreement=0.97),
+    ("bfloat16", "float32"): Tolerance(share=0.2, top1_agreement=0.97),
+    ("bfloat16", "float16"): Tolerance(share=0.2, top1_agreement=0.97),
 }
 
 

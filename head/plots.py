@@ -28,8 +28,8 @@ MAX_PICTURE_PIXELS = 336  # Larger ones shrink to 224, so that six fit a screen.
 MIN_CELL_PIXELS = 192  # Room for 20 characters on a line.
 MARGIN = 32  # Pixels around everything.
 TRAINING_GAP = 28  # Pixels between the columns.
-PREDICTION_GAP = 72  # The same, where titles have two class names.
-TITLE_SPACE = 12  # Pixels between two titles side by side, at least.
+PREDICTION_GAP = 64  # The same, where titles have two class names.
+TITLE_SPACE = 16  # Pixels between two titles; hinting may take half of them.
 TITLE_PAD = 8  # Pixels between a title and its picture.
 ROW_GAP = 24  # Pixels between a picture and the titles below it.
 
@@ -48,9 +48,7 @@ VIEW_MARKS = {"plain": "", "flip": "(mirrored)"}
 PREDICTIONS_NOTE = (
     f"{RIGHT_MARK} right    {WRONG_MARK} wrong, the true name in parentheses"
 )
-TRAIN_NOTE = (
-    "Train: measured while training, on the views drawn, with dropout on."
-)
+TRAIN_NOTE = "Train: measured while training, with dropout on."
 VAL_NOTE = "Validation: measured after each epoch, with dropout off."
 CURVES_INCHES = (10.0, 4.4)
 MAX_MARKED_EPOCHS = 30  # With more, the dots of a curve would touch.
@@ -120,11 +118,13 @@ def draw_learning_curves(history: History, path: Path) -> Figure:
     _plot_curves(accuracy_axes, percents, "accuracy")
     accuracy_axes.set(title="Accuracy", ylabel="Top-1 accuracy (%)")
     accuracy_axes.set_ylim(top=100.5)  # A dot at 100 % is seen whole.
+    accuracy_axes.legend(frameon=False, loc="lower right")
     _plot_curves(loss_axes, history, "loss")
     loss_axes.set(title="Loss", ylabel="Cross-entropy")
     loss_axes.set_ylim(bottom=0)
-    has_val = "val_loss" in history
-    _write_note(figure, f"{TRAIN_NOTE} {VAL_NOTE}" if has_val else TRAIN_NOTE)
+    loss_axes.legend(frameon=False, loc="upper right")
+    note = f"{TRAIN_NOTE} {VAL_NOTE}" if "val_loss" in history else TRAIN_NOTE
+    figure.supxlabel(note, y=0.025, color=NOTE_COLOR, fontsize=NOTE_SIZE)
     return _write_png(figure, path)
 
 
@@ -182,7 +182,6 @@ def _plot_curves(axes: Axes, history: History, metric: str) -> None:
     axes.margins(y=0.08)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
 
 
 def _title_prediction(picture: Prediction) -> tuple[str, ...]:
@@ -252,12 +251,9 @@ def _plot_grid(
             fontweight="bold",
             parse_math=False,
         )
-    _write_note(figure, note)
+    note_y = MARGIN / 2 / down
+    figure.supxlabel(note, y=note_y, color=NOTE_COLOR, fontsize=NOTE_SIZE)
     return figure
-
-
-def _write_note(figure: Figure, note: str) -> None:
-    figure.supxlabel(note, color=NOTE_COLOR, fontsize=NOTE_SIZE, y=0.025)
 
 
 def _scale(longest: int) -> float:

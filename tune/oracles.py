@@ -9,7 +9,6 @@ import warnings
 from typing import Any
 
 import keras_tuner
-import numpy as np
 from keras_tuner import oracles
 from sklearn.exceptions import ConvergenceWarning
 
@@ -139,7 +138,7 @@ def fit_brackets(max_trials: int, max_epochs: int) -> tuple[int, int]:
 
 def bracket_size(bracket_num: int, round_num: int, end_size: int) -> int:
     """Returns the number of trials of a round, as KerasTuner has it."""
-    power = HYPERBAND_FACTOR ** (bracket_num - round_num)
+    power = float(HYPERBAND_FACTOR) ** (bracket_num - round_num)
     return math.ceil(end_size / (bracket_num + 1) * power)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
+import numpy as np
+
 from tune.trials import TrialRecord
 
 if TYPE_CHECKING:
@@ -26,15 +28,21 @@ NUM_COLUMNS = 4
 PANEL_INCHES = (3.1, 2.6)
 DOTS_PER_INCH = 110
 LINEAR_BELOW = 1e-3  # Of `symlog`: the smallest weight decay but 0.
+FENCE = 1.5  # Interquartile ranges below the lower quartile (Tukey, 1977).
+MARGIN = 0.06  # Of the scores' range, above and below.
 STYLES: dict[str, dict[str, Any]] = {
     "trial": {"c": "#4878a8", "s": 18, "alpha": 0.6},
     "reference recipe": {"c": "#444444", "s": 50, "marker": "D"},
+    "far below": {"c": "#4878a8", "s": 30, "alpha": 0.6, "marker": "v"},
     "best": {"c": "none", "s": 110, "edgecolors": "#d1495b", "linewidths": 2},
 }
 
 
 def draw_search(trials: Sequence[TrialRecord], path: Path) -> None:
     """Draws the completed trials as a PNG.
+
+    Scores far below the others lie on the lower edge, or the rest could not
+    be told apart.
 
     Args:
         trials: Best first.
@@ -45,27 +53,38 @@ def draw_search(trials: Sequence[TrialRecord], path: Path) -> None:
     from matplotlib.figure import Figure
 
     scored = [trial for trial in trials if trial.val_accuracy is not None]
+    floor = _find_floor([trial.val_accuracy or 0.0 for trial in scored])
     num_rows = math.ceil((len(PANELS) + 1) / NUM_COLUMNS)
     size = PANEL_INCHES[0] * NUM_COLUMNS, PANEL_INCHES[1] * num_rows
-    look = {"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
-    with mpl.rc_context(look):
+    with mpl.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
         figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(num_rows, NUM_COLUMNS, sharey=True).ravel()
         for (name, scale), axes in zip(PANELS.items(), panels, strict=False):
-            _draw_panel(axes, scored, name, scale)
-        _draw_order(panels[len(PANELS)], scored)
+            _draw_panel(axes, scored, floor, name, scale)
+        _draw_order(panels[len(PANELS)], scored, floor)
         for axes in panels:
             axes.yaxis.set_major_formatter("{x:.1%}")
             axes.tick_params("y", labelleft=True)
         figure.supylabel("accuracy on the validation images")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+        figure.legend(handles, labels, loc="outside upper center", ncols=4)
         figure.savefig(path)
 
 
+def _find_floor(scores: Sequence[float]) -> float:
+    """Returns the lowest score that is drawn at its place."""
+    low, high = np.percentile(scores, [25, 75])
+    fence = low - FENCE * (high - low)
+    return min(score for score in scores if score >= fence)
+
+
 def _draw_panel(
-    axes: "Axes", trials: Sequence[TrialRecord], name: str, scale: str
+    axes: "Axes",
+    trials: Sequence[TrialRecord],
+    floor: float,
+    name: str,
+    scale: str,
 ) -> None:
     values = [getattr(trial.spec, name) for trial in trials]
     if scale == "category":
@@ -78,28 +97,36 @@ def _draw_panel(
         axes.set_xlim(left=-LINEAR_BELOW / 2)
     else:
         axes.set_xscale(scale)
-    _scatter(axes, trials, values)
+    _scatter(axes, trials, floor, values)
     axes.set_xlabel(name.replace("_", " "))
 
 
-def _draw_order(axes: "Axes", trials: Sequence[TrialRecord]) -> None:
+def _draw_order(
+    axes: "Axes", trials: Sequence[TrialRecord], floor: float
+) -> None:
     numbers = [-1 if t.is_reference else int(t.trial_id) for t in trials]
-    _scatter(axes, trials, numbers)
+    _scatter(axes, trials, floor, numbers)
     axes.set_xlabel(ORDER_LABEL)
 
 
 def _scatter(
-    axes: "Axes", trials: Sequence[TrialRecord], values: Sequence[float]
+    axes: "Axes",
+    trials: Sequence[TrialRecord],
+    floor: float,
+    values: Sequence[float],
 ) -> None:
-    points = [
-        (value, trial.val_accuracy, trial.is_reference)
-        for value, trial in zip(values, trials, strict=True)
-    ]
-    groups = {
-        "trial": [point for point in points if not point[2]],
-        "reference recipe": [point for point in points if point[2]],
-        "best": points[:1],
-    }
-    for name, group in groups.items():
-        xs, ys = [point[0] for point in group], [point[1] for point in group]
-        axes.scatter(xs, ys, label=name, **STYLES[name])
+    top = max(trial.val_accuracy or 0.0 for trial in trials)
+    margin = MARGIN * (top - floor) or MARGIN
+    groups: dict[str, list[tuple[float, float]]] = {name: [] for name in STYLES}
+    for value, trial in zip(values, trials, strict=True):
+        score = trial.val_accuracy or 0.0
+        name = "reference recipe" if trial.is_reference else "trial"
+        if score < floor:
+            name, score = "far below", floor - margin
+        groups[name].append((value, score))
+    groups["best"] = [(values[0], trials[0].val_accuracy or 0.0)]
+    for name, points in groups.items():
+        if points:
+            xs, ys = zip(*points, strict=True)
+            axes.scatter(xs, ys, label=name, clip_on=False, **STYLES[name])
+    axes.set_ylim(floor - margin, top + margin)

@@ -9,8 +9,21 @@ from tune.results import SearchResult
 from tune.trials import TrialRecord
 
 MAX_SHOWN = 20  # Rows of the table for people; the CSV has all of them.
-TABLE_WIDTH = 100  # Characters; a log has no width of its own.
-NOT_SHOWN = ("batch_size", "fingerprint")  # The same in all but one row.
+MAX_WIDTH = 200  # Characters: wider than the table is, so that none is cut.
+COLUMNS = {
+    "rank": "rank",
+    "trial_id": "trial",
+    "val_accuracy": "val\naccuracy",
+    "val_loss": "val\nloss",
+    "seconds": "seconds",
+    "normalization": "normal-\nization",
+    "learning_rate": "learning\nrate",
+    "dropout": "dropout",
+    "weight_decay": "weight\ndecay",
+    "label_smoothing": "label\nsmoothing",
+    "epochs": "epochs",
+    "hidden_units": "hidden\nunits",
+}
 
 
 def trial_rows(trials: Sequence[TrialRecord]) -> list[dict[str, Any]]:
@@ -43,19 +56,17 @@ def format_table(result: SearchResult) -> str:
     from rich.table import Table
 
     rows = trial_rows(result.trials[:MAX_SHOWN])
-    hidden = {*NOT_SHOWN, "status", "message"}
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in rows[0]:
-        if name not in hidden:
-            table.add_column(name.replace("_", "\n"), justify="right")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading in COLUMNS.values():
+        table.add_column(heading, justify="right")
     for row in rows:
-        cells = (_format(name, row[name]) for name in row if name not in hidden)
-        table.add_row(*cells)
+        table.add_row(*(_format(name, row[name]) for name in COLUMNS))
     text = io.StringIO()
-    Console(file=text, width=TABLE_WIDTH).print(table)
-    num_hidden = len(result.trials) - len(rows)
-    more = f"... and {num_hidden} more\n" if num_hidden else ""
-    return text.getvalue() + more
+    Console(file=text, width=MAX_WIDTH).print(table)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    if len(result.trials) > len(rows):
+        lines.append(f"... and {len(result.trials) - len(rows)} more")
+    return "\n".join(lines)
 
 
 def describe_outcome(result: SearchResult) -> str:

@@ -1,5 +1,7 @@
 """A finished search: its files, and how they are found and read.
 
+In `searches/NAME/`:
+
     search.json    a `SearchSummary`
     trials/        one `TrialRecord` a file
     trials.csv     the same as a table, best first

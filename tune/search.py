@@ -21,10 +21,10 @@ from embed.artifacts import make_folder
 from embed.artifacts import touch
 from embed.cache import BUILD_COMMAND
 from embed.cache import FeatureCache
-from embed.rows import Rows
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.errors import PipelineError
+from embed.rows import Rows
 from embed.splits import split_train
 from head.spec import RECIPES
 from tune.hypermodel import HeadTuner

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class HubModule(keras.layers.Layer):
 
     def save_assets(self, inner_path: str) -> None:
         """Puts the SavedModel into a `.keras` file."""
-        shutil.copytree(self._copy.name, inner_path, dirs_exist_ok=True)
+        shutil.copytree(self._copy, inner_path, dirs_exist_ok=True)
 
     def load_assets(self, inner_path: str) -> None:
         """Takes the SavedModel out of a `.keras` file."""
@@ -78,9 +79,11 @@ class HubModule(keras.layers.Layer):
 
     def _load(self, directory: Path) -> None:
         """Loads the module from a private copy, and counts its variables."""
-        self._copy = tempfile.TemporaryDirectory(prefix="headstart-hub-")
-        shutil.copytree(directory, self._copy.name, dirs_exist_ok=True)
-        self._module = load_module(Path(self._copy.name))
+        self._copy = tempfile.mkdtemp(prefix="headstart-hub-")
+        # Not `TemporaryDirectory`, which warns when it goes with its owner.
+        weakref.finalize(self, shutil.rmtree, self._copy, ignore_errors=True)
+        shutil.copytree(directory, self._copy, dirs_exist_ok=True)
+        self._module = load_module(Path(self._copy))
         # Keras locks a built layer against new weights; these come late when
         # the layer is read from a file.
         self._tracker.unlock()

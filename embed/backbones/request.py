@@ -1,5 +1,7 @@
 """What a user asks for; enough to load the same backbone again."""
 
+from pathlib import Path
+
 import pydantic
 
 
@@ -18,3 +20,14 @@ class BackboneRequest(pydantic.BaseModel, frozen=True, extra="forbid"):
     weights: str = "imagenet"
     image_size: tuple[int, int]
     seed: int = 0
+
+    def anchored(self) -> "BackboneRequest":
+        """Returns the request with absolute paths, good from any folder."""
+        kind, _, name = self.handle.partition(":")
+        changes = {}
+        if kind == "hub" and Path(name).expanduser().is_dir():
+            changes["handle"] = f"hub:{Path(name).expanduser().absolute()}"
+        if Path(self.weights).expanduser().is_file():
+            weights = Path(self.weights).expanduser().absolute()
+            changes["weights"] = str(weights)
+        return self.model_copy(update=changes)

@@ -1,7 +1,11 @@
 """OpenVINO: bfloat16 on processors that have it, and float32 on request."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import openvino
+import tensorflow as tf
 
 from embed.backbones import Backbone
 from embed.devices import num_cpu_threads
@@ -22,11 +26,15 @@ class OpenVINOEngine(Engine):
         self, backbone: Backbone, batch_size: int, precision: str
     ) -> None:
         super().__init__(backbone, batch_size)
-        frozen = freeze(backbone, self.input_shape)
-        model = openvino.convert_model(
-            frozen.graph, input=[list(self.input_shape)]
-        )
-        self._request = openvino.compile_model(
+        core = openvino.Core()
+        # Read from a file: `openvino.convert_model` sends usage statistics.
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "backbone.pb"
+            graph = freeze(backbone, self.input_shape).graph.as_graph_def()
+            tf.io.write_graph(graph, folder, path.name, as_text=False)
+            model = core.read_model(path)
+        model.reshape(list(self.input_shape))
+        self._request = core.compile_model(
             model,
             "CPU",
             {

@@ -28,12 +28,7 @@ class FolderSource(Source):
     """
 
     def __init__(self, root: Path) -> None:
-        if not root.is_dir():
-            raise SourceError(
-                f"There is no folder {root}. Expected: a folder that holds "
-                "train/<class>/ and test/<class>/, or <class>/. Give one with "
-                "`--dataset folder:DIR`."
-            )
+        require_folder(root)
         if all((root / split).is_dir() for split in SPLITS):
             paths = {split: _images_below(root / split) for split in SPLITS}
         else:
@@ -69,6 +64,20 @@ class FolderSource(Source):
         """Yields the bytes of each file."""
         for row in rows:
             yield self._paths[split][row].read_bytes()
+
+
+def require_folder(root: Path) -> None:
+    """Refuses a folder that is not there.
+
+    Raises:
+        SourceError: Says what is expected of it.
+    """
+    if not root.is_dir():
+        raise SourceError(
+            f"There is no folder {root}. Expected: a folder that holds "
+            "train/<class>/ and test/<class>/, or <class>/. Give one with "
+            "`--dataset folder:DIR`."
+        )
 
 
 def _images_below(root: Path) -> dict[str, Path]:

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pydantic
@@ -28,6 +29,17 @@ class SourceRequest(pydantic.BaseModel, frozen=True, extra="forbid"):
     dataset: str
     data_dir: str | None = None
     limit: int | None = pydantic.Field(default=None, ge=1)
+
+    def anchored(self) -> "SourceRequest":
+        """Returns the request with absolute paths, good from any folder."""
+        kind, _, name = self.dataset.partition(":")
+        changes: dict[str, str] = {}
+        if kind == "folder" and name:
+            changes["dataset"] = f"folder:{Path(name).expanduser().absolute()}"
+        if self.data_dir is not None:
+            data_dir = Path(self.data_dir).expanduser().absolute()
+            changes["data_dir"] = str(data_dir)
+        return self.model_copy(update=changes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -105,24 +105,34 @@ class TfdsSource(Source):
         yield from dataset.as_numpy_iterator()
 
 
-def _prepared_builder(name: str, data_dir: str | None) -> Any:
+def find_builder(name: str, data_dir: str | None) -> Any:
+    """Returns the TFDS builder of a name, without preparing anything.
+
+    Raises:
+        SourceError: If TFDS knows no such dataset.
+    """
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        return tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError, ImportError) as error:
         raise SourceError(
             f"TensorFlow Datasets knows no dataset {name!r}"
-            f"{f' and {data_dir} holds none' if data_dir else ''}. Expected: a "
-            "name of its catalogue, or of a prepared dataset below "
+            f"{f', and {data_dir} holds none' if data_dir else ''}. Expected: "
+            "a name of its catalogue, or of a prepared dataset below "
             "`--data-dir`. Check the spelling, give `--data-dir DIR`, or use "
             "`--dataset folder:DIR` or `--preset digits`."
         ) from error
+
+
+def _prepared_builder(name: str, data_dir: str | None) -> Any:
+    """Returns the builder, its data fetched and prepared where needed."""
+    builder = find_builder(name, data_dir)
     if not builder.is_prepared():
         _require_network(name, str(builder.data_dir))
         try:
             builder.download_and_prepare()
-        except Exception as error:
+        except Exception as error:  # TFDS raises anything on a bad download.
             raise SourceError(
                 f"TensorFlow Datasets could not prepare {name!r}: "
                 f"{type(error).__name__}: {error}. {WAYS_OUT}"

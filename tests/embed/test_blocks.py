@@ -1,0 +1,161 @@
+"""Tests for `embed.blocks`."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from embed.blocks import BLOCK_ROWS
+from embed.blocks import Block
+from embed.blocks import BlockKey
+from embed.blocks import list_blocks
+from embed.blocks import missing_blocks
+from embed.blocks import read_block
+from embed.blocks import write_block
+
+
+@pytest.fixture(name="block")
+def _block():
+    """Two rows, of which the second could not be decoded."""
+    return Block(
+        features=np.arange(8, dtype=np.float32).reshape(2, 2, 2),
+        content_digests=np.arange(64, dtype=np.uint8).reshape(2, 32),
+        is_oriented=np.array([True, False]),
+        errors=np.array(["", "no été picture"]),
+    )
+
+
+def assert_equal(read, block):
+    """Both hold the same arrays, bit by bit."""
+    for name, expected in vars(block).items():
+        np.testing.assert_array_equal(getattr(read, name), expected)
+        assert getattr(read, name).dtype == expected.dtype
+
+
+def test_round_trip_is_exact(block, tmp_path):
+    """What is written is read, and nothing else is left beside it."""
+    path = tmp_path / "train" / "00000000.npz"
+
+    write_block(block, path)
+
+    assert_equal(read_block(path), block)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_good_rows_have_no_error(block):
+    """A row counts when nothing was wrong with its picture."""
+    np.testing.assert_array_equal(block.is_good, [True, False])
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "ranges"),
+    [
+        (0, []),
+        (1, [(0, 1)]),
+        (255, [(0, 255)]),
+        (256, [(0, 256)]),
+        (257, [(0, 256), (256, 257)]),
+        (512, [(0, 256), (256, 512)]),
+        (600, [(0, 256), (256, 512), (512, 600)]),
+    ],
+)
+def test_blocks_divide_rows_at_256(num_rows, ranges):
+    """Blocks cover every row once and start at multiples of 256."""
+    keys = list_blocks({"train": num_rows})
+
+    assert [(key.start, key.stop) for key in keys] == ranges
+    assert [key.number for key in keys] == list(range(len(ranges)))
+    assert sum(len(key.rows) for key in keys) == num_rows
+    assert BLOCK_ROWS == 256
+
+
+def test_splits_have_blocks_of_their_own(tmp_path):
+    """No block holds rows of two splits, nor lies where another does."""
+    keys = list_blocks({"train": 300, "test": 10})
+
+    assert keys == [
+        BlockKey("train", 0, 0, 256),
+        BlockKey("train", 1, 256, 300),
+        BlockKey("test", 0, 0, 10),
+    ]
+    assert len({key.path_in(tmp_path) for key in keys}) == 3
+
+
+def test_absent_block_is_missing(tmp_path):
+    """No file is no error: the block is yet to be computed."""
+    keys = list_blocks({"train": 1})
+
+    assert list(missing_blocks(keys, tmp_path)) == keys
+
+
+def test_part_is_no_block(block, tmp_path):
+    """What a killed process left half written does not count."""
+    (key,) = list_blocks({"train": 2})
+    path = key.path_in(tmp_path)
+    write_block(block, path)
+    path.rename(path.with_name(path.name + ".part"))
+
+    assert list(missing_blocks([key], tmp_path)) == [key]
+
+
+def test_whole_block_is_not_missing(block, tmp_path):
+    """Only what is not there is computed."""
+    keys = list_blocks({"train": 257})
+    write_block(block, keys[0].path_in(tmp_path))
+
+    assert list(missing_blocks(keys, tmp_path)) == keys[1:]
+
+
+def test_part_of_a_killed_write_is_overwritten(block, tmp_path):
+    """Writing a block again needs no cleaning up."""
+    path = tmp_path / "00000000.npz"
+    path.with_name(path.name + ".part").write_bytes(b"half")
+
+    write_block(block, path)
+
+    assert_equal(read_block(path), block)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_any_flipped_byte_counts_as_missing(block, tmp_path):
+    """A damaged block is computed again: no error, no other number."""
+    path = tmp_path / "00000000.npz"
+    write_block(block, path)
+    whole = path.read_bytes()
+
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0xFF
+        path.write_bytes(damaged)
+        read = read_block(path)
+
+        if read is not None:  # In padding or a date, which hold nothing.
+            assert_equal(read, block)
+
+
+def test_any_truncation_counts_as_missing(block, tmp_path):
+    """A block cut short anywhere is computed again."""
+    path = tmp_path / "00000000.npz"
+    write_block(block, path)
+    whole = path.read_bytes()
+
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+
+        assert read_block(path) is None
+
+
+@pytest.mark.parametrize("name", ["features", "errors"])
+def test_block_without_a_column_counts_as_missing(block, tmp_path, name):
+    """A block of another layout is computed again."""
+    path = tmp_path / "00000000.npz"
+    columns = {key: value for key, value in vars(block).items() if key != name}
+    np.savez(path, **columns)
+
+    assert read_block(path) is None
+
+
+def test_blocks_do_not_change(block):
+    """A block that was checked stays what it was."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        block.features = np.zeros(1)

@@ -1,0 +1,162 @@
+"""Tests for `embed.images`."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embed.images import ImageDecodeError
+from embed.images import ImageDecoder
+
+
+def encode(pixels, file_format="PNG", mode=None, **options):
+    """Returns the encoded picture of uint8 pixels."""
+    image = Image.fromarray(np.asarray(pixels, np.uint8))
+    if mode:
+        image = image.convert(mode)
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def columns(levels):
+    """Returns one row of grey pixels, RGB `(1, width, 3)`."""
+    return np.repeat(np.array(levels)[None, :, None], 3, axis=2)
+
+
+def test_same_size_keeps_every_level():
+    """Without a resize each pixel is its level over 255."""
+    pixels = np.arange(2 * 3 * 3).reshape(2, 3, 3) * 15
+
+    decoded = ImageDecoder((2, 3))(encode(pixels))
+
+    assert decoded.dtype == np.float32
+    np.testing.assert_allclose(decoded, pixels / 255, rtol=1e-6)
+
+
+def test_enlarging_is_bilinear_between_pixel_centres():
+    """Pixel centres lie at halves: 0 1 becomes 0 1/4 3/4 1."""
+    decoded = ImageDecoder((1, 4))(encode(columns([0, 255])))
+
+    np.testing.assert_allclose(
+        decoded, columns([0.0, 0.25, 0.75, 1.0]), atol=1e-6
+    )
+
+
+def test_shrinking_does_not_antialias():
+    """Of each four columns the middle two count, as in the reference."""
+    levels = [255, 51, 102, 255, 0, 153, 204, 0]
+
+    decoded = ImageDecoder((1, 2))(encode(columns(levels)))
+
+    np.testing.assert_allclose(decoded, columns([0.3, 0.7]), atol=1e-6)
+
+
+def test_height_comes_first():
+    """Sizes are `(height, width)`."""
+    decoded = ImageDecoder((3, 5))(encode(np.zeros((7, 2, 3))))
+
+    assert decoded.shape == (3, 5, 3)
+
+
+def test_grey_becomes_rgb():
+    """A grey picture has three equal channels."""
+    decoded = ImageDecoder((1, 2))(encode([[0, 102]]))
+
+    np.testing.assert_allclose(decoded, columns([0.0, 0.4]), atol=1e-6)
+
+
+def test_palette_becomes_rgb():
+    """A palette picture shows its colours, not its indices."""
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 51, 0, 102, 0])
+    image.putdata([0, 1])
+    file = io.BytesIO()
+    image.save(file, "PNG")
+
+    decoded = ImageDecoder((1, 2))(file.getvalue())
+
+    np.testing.assert_allclose(
+        decoded, [[[1, 0, 0.2], [0, 0.4, 0]]], atol=1e-6
+    )
+
+
+def test_transparency_is_dropped():
+    """A transparent pixel keeps its colour: nothing is blended."""
+    decoded = ImageDecoder((1, 1))(encode([[[51, 102, 153, 0]]]))
+
+    np.testing.assert_allclose(decoded, [[[0.2, 0.4, 0.6]]], atol=1e-6)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "BMP", "GIF", "JPEG"])
+def test_formats(file_format):
+    """Each of the four formats gives the same grey, JPEG but for a level."""
+    encoded = encode(np.full((8, 8, 3), 102), file_format)
+
+    decoded = ImageDecoder((2, 2))(encoded)
+
+    np.testing.assert_allclose(decoded, 0.4, atol=1.01 / 255)
+
+
+def test_first_frame_of_a_gif():
+    """An animation is its first frame."""
+    frames = [Image.new("L", (4, 4), level) for level in (255, 0)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+
+    decoded = ImageDecoder((4, 4))(file.getvalue())
+
+    np.testing.assert_array_equal(decoded, np.ones((4, 4, 3)))
+
+
+def test_exif_orientation_is_not_applied():
+    """As in the reference, a picture lies as its pixels lie."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Turn by a quarter to see it upright.
+    pixels = np.zeros((16, 16, 3))
+    pixels[:, :8] = 255
+
+    turned = ImageDecoder((2, 2))(encode(pixels, "JPEG", exif=exif))
+    upright = ImageDecoder((2, 2))(encode(pixels, "JPEG"))
+
+    np.testing.assert_array_equal(turned, upright)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"hello, I am a text file\n", "Unknown image file format"),
+        (b"\xff\xd8\xff\xe0", ""),
+        (encode(np.zeros((64, 64, 3)))[:60], ""),
+        (encode(np.zeros((64, 64, 3)), "JPEG")[:300], ""),
+    ],
+    ids=["empty", "text", "jpeg-magic", "half-png", "half-jpeg"],
+)
+def test_what_is_no_picture_is_refused_in_one_line(encoded, reason):
+    """The reason is one readable line without TensorFlow's graph nodes."""
+    with pytest.raises(ImageDecodeError, match=reason) as caught:
+        ImageDecoder((8, 8))(encoded)
+
+    text = str(caught.value)
+    assert text
+    assert "\n" not in text
+    assert "{{" not in text
+    assert "[[" not in text
+
+
+def test_threads_decode_what_one_thread_decodes():
+    """A decoder may be called from several threads at once."""
+    rng = np.random.default_rng(0)
+    encoded = [
+        encode(rng.integers(0, 256, (20, 30, 3)), "JPEG") for _ in range(40)
+    ]
+    decode = ImageDecoder((8, 8))
+    expected = [decode(one) for one in encoded]
+
+    with ThreadPoolExecutor(8) as pool:
+        decoded = list(pool.map(decode, encoded))
+
+    np.testing.assert_array_equal(decoded, expected)

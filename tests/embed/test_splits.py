@@ -1,0 +1,100 @@
+"""Tests for `embed.splits`."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embed.splits import hash_id
+from embed.splits import is_held_out
+from embed.splits import split_train
+
+ids = st.lists(st.text(), unique=True, max_size=50)
+shares = st.floats(0, 1)
+
+
+def names_of(image_ids, selection):
+    """Returns the ids that a selection takes."""
+    return {image_ids[row] for row in selection.rows}
+
+
+@given(ids, shares)
+def test_split_is_disjoint_and_complete(image_ids, val_share):
+    """Every image is on exactly one side, and its rows are ascending."""
+    split = split_train(image_ids, val_share)
+
+    rows = np.concatenate([split.train.rows, split.val.rows])
+    assert sorted(rows.tolist()) == list(range(len(image_ids)))
+    assert split.train.split == split.val.split == "train"
+    for selection in (split.train, split.val):
+        assert (np.diff(selection.rows) > 0).all()
+
+
+@given(ids, st.randoms(use_true_random=False), shares)
+def test_order_does_not_matter(image_ids, random, val_share):
+    """The same images fall on the same sides, however they are listed."""
+    shuffled = list(image_ids)
+    random.shuffle(shuffled)
+
+    val = split_train(image_ids, val_share).val
+    val_of_shuffled = split_train(shuffled, val_share).val
+
+    assert names_of(image_ids, val) == names_of(shuffled, val_of_shuffled)
+
+
+@given(ids, ids, shares)
+def test_new_images_never_move_an_old_one(old, new, val_share):
+    """A grown dataset keeps each old image on the side where it was."""
+    grown = list(dict.fromkeys([*new, *old]))
+
+    before = names_of(old, split_train(old, val_share).val)
+    after = names_of(grown, split_train(grown, val_share).val)
+
+    assert before == after & set(old)
+
+
+@given(ids, shares, shares)
+def test_larger_share_holds_out_more(image_ids, one, other):
+    """What a small share holds out, a larger one holds out too."""
+    small = is_held_out(image_ids, min(one, other), salt="val")
+    large = is_held_out(image_ids, max(one, other), salt="val")
+
+    assert not (small & ~large).any()
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (1.0, 100)])
+def test_ends_of_the_range(share, expected):
+    """Share 0 holds out none, share 1 all."""
+    image_ids = [str(number) for number in range(100)]
+
+    assert is_held_out(image_ids, share, salt="val").sum() == expected
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
+def test_share_is_met_approximately(share):
+    """Of 10,000 ids the share differs by less than 0.02: five deviations."""
+    image_ids = [f"Abyssinian_{number}.jpg" for number in range(10_000)]
+
+    held_out = is_held_out(image_ids, share, salt="val")
+
+    assert abs(held_out.mean() - share) < 0.02
+
+
+def test_salts_are_independent():
+    """Of the images held out for test, a fifth would be in validation."""
+    image_ids = [str(number) for number in range(10_000)]
+
+    both = is_held_out(image_ids, 0.2, "val") & is_held_out(
+        image_ids, 0.2, "test"
+    )
+
+    assert abs(both.mean() - 0.04) < 0.01
+
+
+def test_hash_is_of_salt_and_id():
+    """The rule is simple enough to be written down elsewhere."""
+    digest = hashlib.sha256("val\0été.jpg".encode()).hexdigest()
+
+    assert hash_id("été.jpg", "val") == int(digest[:16], 16)

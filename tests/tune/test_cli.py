@@ -1,0 +1,134 @@
+"""Tests for `tune.cli`."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tune import cli
+from tune.spec import OracleName
+
+ROOT = Path(__file__).parents[2]
+HELP_SECONDS = 0.5
+NUM_TRIES = 5  # Another process may have the cores for a moment.
+
+
+@pytest.fixture(name="run")
+def _run(cache, tmp_path, capfd):
+    """Runs a command; returns its exit code, stdout and stderr."""
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            cli.app([*words, "--artifacts", str(tmp_path / "artifacts")])
+        return ended.value.code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_search_answers_one_object(run, cache):
+    """Stdout is JSON alone; the cache that was found is named on stderr."""
+    code, out, err = run("search", "--max-trials", "3", "--json")
+
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["num_trials"] == 3
+    assert 0 <= answer["best_score"] <= 1
+    assert Path(answer["best_spec"]).parent == Path(answer["search"])
+    assert Path(answer["best_spec"]).is_file()
+    assert answer["seconds"] > 0
+    assert str(cache.path) in err
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_results_are_best_first(run, cache):
+    """By default of the newest search; by cache or folder when named."""
+    _, out, _ = run("search", "--max-trials", "3", "--json")
+    folder = json.loads(out)["search"]
+
+    answers = [
+        json.loads(run("results", "--json", *words)[1])
+        for words in ([], ["--cache", str(cache.path)], [folder])
+    ]
+
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0]["search"] == folder
+    scores = [trial["val_accuracy"] for trial in answers[0]["trials"]]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 4
+    assert answers[0]["trials"][0]["rank"] == 1
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_people_get_a_table(run):
+    """Without `--json` the trials are shown, and where the best one lies."""
+    _, out, _ = run("search", "--max-trials", "3")
+
+    assert "reference" in out
+    assert "best.json" in out
+
+
+def test_no_search_is_one_line(run):
+    """It names the command that makes one."""
+    code, out, err = run("results")
+
+    assert (code, out) == (1, "")
+    assert "python -m tune search" in err
+    assert err.startswith("error: ")
+
+
+def test_search_of_another_cache_is_not_shown(run, search, make_cache):
+    """`--cache` takes searches on that cache alone."""
+    other = make_cache("other.h5", seed=1)
+    search(max_trials=1, max_epochs=1)
+
+    code, _, err = run("results", "--cache", str(other.path))
+
+    assert code == 1
+    assert other.fingerprint in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--oracle", "best"],
+        ["--max-trials", "0"],
+        ["--max-epochs", "0"],
+        ["--seed", "-1"],
+    ],
+)
+def test_what_is_no_choice_is_a_usage_error(run, words):
+    """Exit code 2, before anything is opened."""
+    code, out, _ = run("search", *words)
+
+    assert (code, out) == (2, "")
+
+
+def test_choices_are_those_of_the_spec():
+    """The command repeats them, so that `--help` need not import pydantic."""
+    assert cli.OracleName == OracleName
+
+
+@pytest.mark.parametrize("words", [[], ["search"], ["results"]])
+def test_help_answers_at_once(words):
+    """It says what to type, in under half a second."""
+    seconds = []
+    for _ in range(NUM_TRIES):
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "tune", *words, "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        seconds.append(time.monotonic() - began)
+        if seconds[-1] < HELP_SECONDS:
+            break
+
+    assert min(seconds) < HELP_SECONDS
+    assert "python -m tune" in done.stdout
+    assert not words or "Example:" in done.stdout

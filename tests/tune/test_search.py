@@ -1,0 +1,368 @@
+"""Tests for `tune.search`."""
+
+import contextlib
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from embed.cache import open_cache
+from embed.console import Console
+from embed.console import Progress
+from embed.errors import CorruptCacheError
+from embed.errors import PipelineError
+from embed.splits import Selection
+from embed.splits import split_train
+from head.spec import RECIPES
+from head.spec import load_spec
+from head.train import DivergedError
+from head.train import train_head
+from tune import space
+from tune.spec import ORACLES
+from tune.trials import TrialStore
+
+ROOT = Path(__file__).parents[2]
+
+
+class InterruptingConsole(Console):
+    """Stands for Ctrl-C after a number of trials."""
+
+    def __init__(self, num_trials):
+        super().__init__(is_quiet=True)
+        self.num_left = num_trials
+
+    @contextlib.contextmanager
+    def progress(self, *args):
+        """Counts the trials down."""
+        outer = self
+
+        class Countdown(Progress):
+            def advance(self, amount=1, note=""):
+                outer.num_left -= amount
+                if not outer.num_left:
+                    raise KeyboardInterrupt
+
+        yield Countdown()
+
+
+def without_seconds(result):
+    """Returns the trial table less what two equal searches differ in."""
+    return [trial.model_copy(update={"seconds": 0}) for trial in result.trials]
+
+
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_a_search_leaves_its_files(search, oracle):
+    """Every oracle runs end to end on real training."""
+    result = search(oracle=oracle, max_trials=2, max_epochs=2)
+
+    best = result.trials[0]
+    assert {path.name for path in result.path.iterdir()} >= {
+        "best.json",
+        "search.json",
+        "search.png",
+        "trials",
+        "trials.csv",
+    }
+    assert [trial.status for trial in result.trials] == ["completed"] * 3
+    assert load_spec(result.best_path) == best.spec
+    assert result.summary.best_trial == best.trial_id
+    assert result.summary.best_score == best.val_accuracy
+    assert best.val_accuracy == max(t.val_accuracy for t in result.trials)
+    assert best.spec.fingerprint == result.summary.spec.fingerprint
+
+
+def test_a_refit_repeats_the_score(search, cache):
+    """The best spec on the same rows and seed gives the scored accuracy."""
+    result = search(max_trials=3, seed=3)
+    split = split_train(cache.image_ids("train"))
+
+    for trial in result.trials:
+        refit = train_head(
+            trial.spec,
+            train=cache.take(split.train),
+            val=cache.take(split.val),
+            num_classes=3,
+            seed=3,
+        )
+        assert refit.history["val_accuracy"][-1] == trial.val_accuracy
+
+
+def test_the_test_split_is_not_read(search, cache):
+    """A search does not notice that no block of it can be read."""
+    with h5py.File(cache.path, "r+") as file:
+        file["test/features"][:] += 1
+    broken = open_cache(cache.path)
+
+    result = search(cache=broken, max_trials=1, max_epochs=1)
+
+    assert result.summary.num_trials == 1
+    with pytest.raises(CorruptCacheError):
+        broken.take(Selection("test"))
+
+
+@pytest.mark.usefixtures("train_at_once")
+@pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband"])
+def test_the_seed_decides(search, oracle):
+    """Seed 0 equals itself and differs from seed 1."""
+    first = search(oracle=oracle, seed=0)
+    again = search(oracle=oracle, seed=0, is_overwrite=True)
+    other = search(oracle=oracle, seed=1)
+
+    assert without_seconds(first) == without_seconds(again)
+    assert without_seconds(first) != without_seconds(other)
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_no_two_neighbouring_seeds_share_trials(search):
+    """KerasTuner counts its seed up: seed 8 would repeat trials of seed 0."""
+    specs = [
+        {trial.spec for trial in search(seed=seed).trials if trial.trial_id != "reference"}
+        for seed in range(9)
+    ]
+
+    assert len(set.union(*specs)) == sum(map(len, specs)) == 9 * 5
+
+
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_an_interrupted_search_goes_on(search, train_at_once, oracle):
+    """It trains only what is left and ends with the table of a whole one."""
+    whole = search(oracle=oracle, max_trials=7, max_epochs=9)
+    num_whole = len(train_at_once)
+    train_at_once.clear()
+
+    with pytest.raises(KeyboardInterrupt):
+        search(
+            oracle=oracle,
+            max_trials=7,
+            max_epochs=9,
+            is_overwrite=True,
+            console=InterruptingConsole(5),
+        )
+    resumed = search(
+        oracle=oracle, max_trials=7, max_epochs=9, is_overwrite=True
+    )
+
+    assert len(train_at_once) == num_whole == 8
+    assert without_seconds(resumed) == without_seconds(whole)
+
+
+def test_a_killed_search_goes_on(search, cache, tmp_path):
+    """`kill -9` costs no more than the trial that was going on."""
+    options = ["--max-trials", "300", "--max-epochs", "1", "--cache"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tune", "search", *options, cache.path],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        trials_dir = wait_for_trials(tmp_path / "artifacts", process)
+        process.send_signal(signal.SIGKILL)
+    store = TrialStore(trials_dir)
+    specs = {trial.trial_id: trial.spec for trial in store.records}
+
+    with pytest.raises(KeyboardInterrupt):
+        search(
+            max_trials=300, max_epochs=1, console=InterruptingConsole(1)
+        )
+
+    later = TrialStore(trials_dir)
+    assert len(later.records) == len(specs) + 1
+    assert all(later.find(name, spec) for name, spec in specs.items())
+
+
+def test_an_old_result_stands_until_the_new_one_is_there(
+    search, train_at_once
+):
+    """An interrupted `--overwrite` leaves the finished search as it was."""
+    result = search()
+    files = {p: p.read_bytes() for p in result.path.rglob("*") if p.is_file()}
+
+    with pytest.raises(KeyboardInterrupt):
+        search(is_overwrite=True, console=InterruptingConsole(3))
+
+    assert {path: path.read_bytes() for path in files} == files
+    assert without_seconds(search()) == without_seconds(result)
+    assert len(train_at_once) == 6 + 3
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_a_swap_that_was_killed_half_way_is_mended(search):
+    """The older result is back when the newer one was not yet in place."""
+    result = search()
+    building = result.path.parent / ".building" / result.path.name
+    result.path.rename(building.with_name(building.name + ".old"))
+
+    again = search()
+
+    assert without_seconds(again) == without_seconds(result)
+    assert again.path == result.path
+
+
+def test_the_same_search_is_not_done_twice(search, train_at_once, capsys):
+    """It is the newest then; `--overwrite` does it again."""
+    first = search()
+    os.utime(first.best_path, (0, 0))
+
+    second = search(console=Console())
+
+    assert len(train_at_once) == 6
+    assert second == first
+    assert second.best_path.stat().st_mtime > 0
+    assert "was done already" in capsys.readouterr().err
+    search(is_overwrite=True)
+    assert len(train_at_once) == 12
+
+
+def test_another_cache_is_another_search(search, make_cache, train_at_once):
+    """Nothing of a search on other features is used, whatever its folder."""
+    first = search()
+    search(cache=make_cache("other.h5", seed=1))
+    assert len(train_at_once) == 12
+
+    third_cache = make_cache("third.h5", seed=2)
+    third = search(cache=third_cache)
+    foreign = third.path.parent / ".building" / third.path.name
+    first.path.rename(foreign)
+    train_at_once.clear()
+    again = search(cache=third_cache, is_overwrite=True)
+
+    assert len(train_at_once) == 6
+    assert without_seconds(again) == without_seconds(third)
+
+
+def test_our_own_bug_stops_the_search(search, monkeypatch):
+    """It is not taken for a bad trial, and its traceback leads to it."""
+
+    def planted_bug(*args, **kwargs):
+        raise TypeError("planted")
+
+    monkeypatch.setattr("tune.hypermodel.train_head", planted_bug)
+
+    with pytest.raises(TypeError, match="planted") as raised:
+        search()
+
+    assert raised.traceback[-1].name == "planted_bug"
+
+
+def test_a_trial_that_diverges_fails_alone(search, monkeypatch):
+    """It is recorded as failed, ranks last, and the search goes on."""
+    monkeypatch.setitem(space.LEARNING_RATES, "none", 1e38)
+
+    result = search(oracle="grid", max_trials=2, max_epochs=1)
+
+    best, *_, last = result.trials
+    assert [last.trial_id, last.status] == ["0", "failed"]
+    assert "Lower the learning rate" in last.message
+    assert last.val_accuracy is None
+    assert best.status == "completed"
+    assert result.summary.num_trials == 2
+
+
+def test_three_failures_in_a_row_are_no_end(
+    search, train_at_once, monkeypatch
+):
+    """KerasTuner would stop there."""
+    from tune import hypermodel
+
+    train = hypermodel.train_head
+
+    def diverge(spec, **rows):
+        if spec.normalization != "l2":
+            raise DivergedError("The training diverged.")
+        return train(spec, **rows)
+
+    monkeypatch.setattr("tune.hypermodel.train_head", diverge)
+
+    result = search(max_trials=20)
+
+    assert result.summary.num_trials == 20
+    assert result.summary.reference_score is None
+    assert result.trials[0].spec.normalization == "l2"
+
+
+def test_no_winner_is_an_error(search, monkeypatch, tmp_path):
+    """Where every trial failed there is no best.json, and it is said why."""
+
+    def diverge(*args, **kwargs):
+        raise DivergedError("The training diverged.")
+
+    monkeypatch.setattr("tune.hypermodel.train_head", diverge)
+
+    with pytest.raises(PipelineError, match="embed info"):
+        search()
+
+    assert not list((tmp_path / "artifacts").rglob("best.json"))
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_the_user_is_never_worse_off_than_with_the_recipe(search):
+    """The reference recipe is in the table and wins where it is best."""
+    results = [search(seed=seed, max_trials=1) for seed in range(6)]
+
+    for result in results:
+        [reference] = [t for t in result.trials if t.is_reference]
+        recipe = reference.spec.model_copy(update={"fingerprint": None})
+        assert recipe == RECIPES["reference"]
+        assert result.summary.reference_score == reference.val_accuracy
+        assert result.summary.best_score >= reference.val_accuracy
+    assert {r.summary.best_trial for r in results} == {"0", "reference"}
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_the_table_is_best_first(search):
+    """The CSV has every field of every trial, ranked."""
+    result = search()
+
+    with (result.path / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+
+    assert [row["trial_id"] for row in rows] == [
+        trial.trial_id for trial in result.trials
+    ]
+    assert {*RECIPES["reference"].model_dump()} <= rows[0].keys()
+    assert [int(row["rank"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    scores = [float(row["val_accuracy"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_hyperband_trains_the_best_for_longer(search):
+    """Its rungs raise the epochs of good trials up to the largest number."""
+    result = search(oracle="hyperband", max_trials=9, max_epochs=60)
+
+    epochs = [t.spec.epochs for t in result.trials if not t.is_reference]
+
+    assert sorted(epochs) == [7, 7, 7, 20, 20, 20, 60, 60, 60]
+
+
+def test_too_few_images_are_refused(search, make_cache):
+    """A cache without validation images is one error with the way out."""
+    with pytest.raises(PipelineError, match="build-cache"):
+        search(cache=make_cache("few.h5", num_train=2))
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_a_grid_that_is_cut_short_says_so(search, capsys):
+    """Of 256 points only the first few are tried, without a silent end."""
+    search(oracle="grid", console=Console())
+
+    assert "--max-trials 256" in capsys.readouterr().err
+
+
+def wait_for_trials(artifacts_dir, process, num_trials=3):
+    """Waits until a search has finished some trials; returns their folder."""
+    for line in process.stderr:
+        if "trials (" in line:
+            break
+    pattern = "searches/.building/*/trials"
+    while not list(artifacts_dir.glob(f"{pattern}/{num_trials:03}.json")):
+        assert process.poll() is None
+    return next(artifacts_dir.glob(pattern))

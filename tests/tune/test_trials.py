@@ -1,0 +1,72 @@
+"""Tests for `tune.trials`."""
+
+import pytest
+
+from embed.errors import PipelineError
+from head.spec import HeadSpec
+from tune.trials import TrialRecord
+from tune.trials import TrialStore
+from tune.trials import rank_trials
+from tune.trials import read_trials
+
+
+def create_record(trial_id, val_accuracy=0.5, val_loss=1.0, **spec):
+    """Returns a completed trial, or a failed one without accuracy."""
+    return TrialRecord(
+        trial_id=trial_id,
+        spec=HeadSpec(**spec),
+        status="failed" if val_accuracy is None else "completed",
+        val_accuracy=val_accuracy,
+        val_loss=None if val_accuracy is None else val_loss,
+        seconds=1.5,
+    )
+
+
+def test_best_first():
+    """Accuracy, then loss, then number; the failed ones come last."""
+    records = [
+        create_record("9", 0.8, 0.5),
+        create_record("10", 0.8, 0.5),
+        create_record("3", None),
+        create_record("2", 0.8, 0.4),
+        create_record("1", 0.9, 9.0),
+        create_record("reference", 0.8, 0.5),
+    ]
+
+    ranked = [record.trial_id for record in rank_trials(records)]
+
+    assert ranked == ["1", "2", "reference", "9", "10", "3"]
+
+
+def test_records_round_trip(tmp_path):
+    """What is stored is what is read, to the last bit of a score."""
+    record = create_record("0", 0.1 + 0.2, 1 / 3, dropout=0.123)
+
+    TrialStore(tmp_path / "trials").add(record)
+
+    assert TrialStore(tmp_path / "trials").find("0", record.spec) == record
+    assert read_trials(tmp_path / "trials") == [record]
+
+
+def test_a_record_of_another_spec_is_not_used(tmp_path):
+    """A trial is looked up by number and by what was trained."""
+    store = TrialStore(tmp_path)
+    store.add(create_record("0", fingerprint="one"))
+
+    assert store.find("0", HeadSpec(fingerprint="other")) is None
+    assert store.find("1", HeadSpec(fingerprint="one")) is None
+
+
+def test_half_a_file_is_no_record(tmp_path):
+    """A kill while writing leaves nothing that a later run would read."""
+    (tmp_path / "0.json.part").write_text("{")
+
+    assert read_trials(tmp_path) == []
+
+
+def test_a_foreign_file_is_named(tmp_path):
+    """A file that is no record is one error that says what to do."""
+    (tmp_path / "0.json").write_text("{}")
+
+    with pytest.raises(PipelineError, match="run the search again"):
+        read_trials(tmp_path)
