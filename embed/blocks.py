@@ -105,9 +105,9 @@ def read_block(path: Path) -> Block | None:
             np.load(file, allow_pickle=False) as arrays,
         ):
             return Block(**{name: arrays[name] for name in arrays.files})
-    except (FileNotFoundError, EOFError, ValueError, TypeError):
+    except (OSError, EOFError, ValueError, TypeError):
         return None
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, RuntimeError):  # "Encrypted", by one bit.
         return None
 
 

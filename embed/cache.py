@@ -157,7 +157,7 @@ def open_cache(path: Path) -> FeatureCache:
             shapes = {
                 split: group["features"].shape for split, group in file.items()
             }
-    except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise _corrupt(path, f"{type(error).__name__}: {error}") from error
     _require_schema(path, spec_json)
     try:
@@ -167,6 +167,8 @@ def open_cache(path: Path) -> FeatureCache:
         raise _corrupt(path, str(error)) from error
     if spec.fingerprint() != fingerprint:
         raise _corrupt(path, f"fingerprint {spec.fingerprint()} of its spec")
+    if not set(spec.splits) <= set(shapes):
+        raise _corrupt(path, f"the splits {sorted(shapes)}")
     return FeatureCache(
         path=path,
         spec=spec,

@@ -85,9 +85,9 @@ def _compiled_decoder(image_size: tuple[int, int]) -> Any:
 
 
 def _first_sentence(message: str) -> str:
-    """Cuts TensorFlow's message before its list of graph nodes."""
+    """Cuts TensorFlow's message out from between its graph nodes."""
     for line in message.splitlines():
-        text = line.partition("[[")[0].strip()
+        text = line.partition("[[")[0].rpartition("}}")[2].strip()
         if text and not text.startswith(("Graph execution", "Detected at")):
-            return text.removeprefix("{{function_node").rstrip(". ")
+            return text.rstrip(". ")
     return "it cannot be decoded"

@@ -19,23 +19,24 @@ WAYS_OUT = (
 
 
 @contextlib.contextmanager
-def limit_silence(seconds: float = SILENCE_SECONDS) -> Iterator[None]:
+def limit_silence() -> Iterator[None]:
     """Gives every new connection a time-out, for libraries that set none."""
     previous = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
+    socket.setdefaulttimeout(SILENCE_SECONDS)
     try:
         yield
     finally:
         socket.setdefaulttimeout(previous)
 
 
-def probe(url: str, seconds: float = SILENCE_SECONDS) -> None:
+def probe(url: str) -> None:
     """Asks whether there is a network, by any answer of a server.
 
     Raises:
         OSError: If nobody answers.
     """
     try:
-        urllib.request.urlopen(url, timeout=seconds).close()  # noqa: S310  Ours.
+        with limit_silence():
+            urllib.request.urlopen(url).close()  # noqa: S310  Ours.
     except urllib.error.HTTPError:
         return

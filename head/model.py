@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import keras
 
 NAME = "head"
+NUM_SEEDS = 4  # Two dense and two dropout layers at most.
 
 
 def build_head(
@@ -35,10 +36,11 @@ def build_head(
     """
     import keras
 
-    seeds = keras.random.SeedGenerator(seed)
+    # Each layer has a seed of its own, so that no two draw the same numbers.
+    seeds = iter(np.random.SeedSequence(seed).generate_state(NUM_SEEDS))
 
     def dense(units: int, name: str, activation: str | None) -> "keras.Layer":
-        initializer = keras.initializers.GlorotUniform(_draw_seed(seeds))
+        initializer = keras.initializers.GlorotUniform(int(next(seeds)))
         return keras.layers.Dense(
             units,
             activation=activation,
@@ -46,15 +48,16 @@ def build_head(
             name=name,
         )
 
+    def dropout(x: "keras.KerasTensor") -> "keras.KerasTensor":
+        return keras.layers.Dropout(spec.dropout, seed=int(next(seeds)))(x)
+
     # === Layers ===
     features = keras.Input((train_features.shape[-1],), name="features")
     x = _normalize(spec, features, train_features)
     # === Functional Model ===
     if spec.hidden_units:
-        x = keras.layers.Dropout(spec.dropout, seed=_draw_seed(seeds))(x)
-        x = dense(spec.hidden_units, "hidden", "relu")(x)
-    x = keras.layers.Dropout(spec.dropout, seed=_draw_seed(seeds))(x)
-    logits = dense(num_classes, "logits", None)(x)
+        x = dense(spec.hidden_units, "hidden", "relu")(dropout(x))
+    logits = dense(num_classes, "logits", None)(dropout(x))
     return keras.Model(features, logits, name=NAME)
 
 
@@ -77,8 +80,3 @@ def _normalize(
             name="standardize",
         )(features)
     return features
-
-
-def _draw_seed(seeds: "keras.random.SeedGenerator") -> int:
-    """Returns another seed, so that no two layers draw the same numbers."""
-    return int(seeds.next()[1])

@@ -1,7 +1,6 @@
 """Runs the trials that an oracle proposes."""
 
 import functools
-import gc
 import math
 import time
 from collections.abc import Callable
@@ -73,9 +72,9 @@ class TrialRunner:
             val_accuracy, val_loss = self._train_and_score(spec)
         except DivergedError as error:
             message = str(error)
-        # A process that trains hundreds of heads must not keep their graphs.
+        # A process that trains hundreds of heads must not keep their graphs;
+        # this collects garbage too.
         keras.backend.clear_session()
-        gc.collect()
         return TrialRecord(
             trial_id=trial_id,
             spec=spec,

@@ -1,6 +1,7 @@
 """Tests for `embed.blocks`."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -117,15 +118,15 @@ def test_part_of_a_killed_write_is_overwritten(block, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_any_flipped_byte_counts_as_missing(block, tmp_path):
+def test_any_flipped_bit_counts_as_missing(block, tmp_path):
     """A damaged block is computed again: no error, no other number."""
     path = tmp_path / "00000000.npz"
     write_block(block, path)
     whole = path.read_bytes()
 
-    for position in range(len(whole)):
+    for position, bit in itertools.product(range(len(whole)), (1, 32)):
         damaged = bytearray(whole)
-        damaged[position] ^= 0xFF
+        damaged[position] ^= bit
         path.write_bytes(damaged)
         read = read_block(path)
 

@@ -1,0 +1,153 @@
+"""Tests for `embed.sources.source` and `embed.sources`."""
+
+import numpy as np
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embed.errors import SourceError
+from embed.sources import SourceRequest
+from embed.sources import SplitIndex
+from embed.sources import check_source
+from embed.sources import open_source
+from embed.sources.source import LimitedSource
+from embed.sources.source import Source
+
+
+class ListedSource(Source):
+    """Ids by split; the picture of each is its own id."""
+
+    def __init__(self, ids_by_split, class_names=("cat", "dog")):
+        super().__init__(
+            name="listed",
+            version="1",
+            class_names=class_names,
+            splits={
+                split: SplitIndex(
+                    tuple(ids), np.arange(len(ids), dtype=np.int32) % 2
+                )
+                for split, ids in ids_by_split.items()
+            },
+        )
+
+    def read(self, split, rows):
+        """Yields the id of each row."""
+        for row in rows:
+            yield self.splits[split].image_ids[row].encode()
+
+
+def test_limit_keeps_ids_labels_and_pictures_together():
+    """A limited source answers as the whole one does for its rows."""
+    whole = ListedSource({"train": "abcdefgh", "test": "ijk"})
+    labels = dict(
+        zip("abcdefgh", whole.splits["train"].labels.tolist(), strict=True)
+    )
+
+    limited = LimitedSource(whole, 3)
+
+    index = limited.splits["train"]
+    assert len(index.image_ids) == 3
+    assert [labels[i] for i in index.image_ids] == index.labels.tolist()
+    pictures = list(limited.read("train", range(3)))
+    assert pictures == [i.encode() for i in index.image_ids]
+    assert list(index.image_ids) == sorted(index.image_ids)
+    assert limited.class_names == whole.class_names
+    assert (limited.name, limited.version) == (whole.name, whole.version)
+
+
+def test_limit_is_for_each_split():
+    """A split that is smaller than the limit stays whole."""
+    limited = LimitedSource(ListedSource({"train": "abcdef", "test": "ij"}), 4)
+
+    assert len(limited.splits["train"].image_ids) == 4
+    assert limited.splits["test"].image_ids == ("i", "j")
+
+
+@given(st.sets(st.text(min_size=1), min_size=2, max_size=30), st.integers(1, 9))
+def test_larger_limit_adds_to_a_smaller_one(ids, limit):
+    """A larger sample holds the smaller one, in whatever order ids come."""
+    forth = ListedSource({"train": sorted(ids), "test": "i"})
+    back = ListedSource({"train": sorted(ids, reverse=True), "test": "i"})
+
+    small = set(LimitedSource(forth, limit).splits["train"].image_ids)
+    large = set(LimitedSource(back, limit + 1).splits["train"].image_ids)
+
+    assert small <= large
+    assert len(small) == min(limit, len(ids))
+
+
+def test_pictures_with_one_id_are_refused():
+    """Rows are known by their ids: twice the same would mix them up."""
+    with pytest.raises(SourceError, match="has 2 images .* Rename them"):
+        ListedSource({"train": "abaa", "test": "i"})
+
+
+@pytest.mark.parametrize("class_names", [(), ("cat",)])
+def test_single_class_is_refused(class_names):
+    """There is nothing to tell apart."""
+    with pytest.raises(SourceError, match="Add pictures of another class"):
+        ListedSource({"train": "ab", "test": "i"}, class_names)
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [{"train": "ab"}, {"test": "ab"}, {"train": "ab", "test": ""}],
+    ids=["no-test", "no-train", "empty-test"],
+)
+def test_both_splits_are_needed(splits):
+    """A head is trained on one and judged on the other."""
+    with pytest.raises(SourceError, match="Add some and run the command"):
+        ListedSource(splits)
+
+
+def test_index_needs_one_label_an_id():
+    """A label too few is refused before anything is read."""
+    with pytest.raises(ValueError, match="1 labels, 2 ids"):
+        SplitIndex(("a", "b"), np.zeros(1, np.int32))
+
+
+@pytest.mark.parametrize("dataset", ["", "pets", "http:x", "tfds:", "folder:"])
+@pytest.mark.parametrize("function", [open_source, check_source])
+def test_unknown_kind_of_dataset(dataset, function):
+    """The message lists the kinds there are."""
+    with pytest.raises(
+        SourceError, match=r"`digits`, `folder:DIR` or `tfds:NAME`.*--dataset"
+    ):
+        function(SourceRequest(dataset=dataset))
+
+
+def test_limit_of_a_request(picture_folder):
+    """A request with a limit opens a limited source."""
+    request = SourceRequest(dataset=f"folder:{picture_folder}", limit=5)
+
+    source = open_source(request)
+
+    counts = {name: len(i.labels) for name, i in source.splits.items()}
+    assert counts == {"train": 5, "test": 5}
+
+
+def test_limit_is_at_least_one():
+    """A limit of 0 would leave nothing."""
+    with pytest.raises(pydantic.ValidationError, match="greater than or equal"):
+        SourceRequest(dataset="digits", limit=0)
+
+
+def test_anchored_request_opens_from_any_folder(picture_folder, monkeypatch):
+    """A cache remembers where its pictures lie, not where one stood."""
+    monkeypatch.chdir(picture_folder.parent)
+    request = SourceRequest(dataset="folder:pictures", data_dir="data")
+
+    anchored = request.anchored()
+
+    assert anchored.dataset == f"folder:{picture_folder}"
+    assert anchored.data_dir == str(picture_folder.parent / "data")
+    assert anchored.anchored() == anchored
+
+
+@pytest.mark.parametrize("dataset", ["digits", "tfds:oxford_iiit_pet"])
+def test_other_requests_need_no_anchor(dataset):
+    """A name is the same from everywhere."""
+    request = SourceRequest(dataset=dataset)
+
+    assert request.anchored() == request

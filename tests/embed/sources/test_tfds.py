@@ -1,0 +1,215 @@
+"""Tests for `embed.sources.tfds`."""
+
+import io
+import time
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from embed.errors import SourceError
+from embed.sources import SourceRequest
+from embed.sources import check_source
+from embed.sources import open_source
+from embed.sources.tfds import TfdsSource
+
+NUM_IMAGES = {"train": 12, "test": 5}
+CLASS_NAMES = ["cat", "dog"]
+# A proxy that nobody serves: no test may reach the network, where there is one.
+NOWHERE = "http://127.0.0.1:9"
+
+
+# Not registered, so that TFDS reads it back from its files alone.
+class TinyPets(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Drawn pictures, with masks that no decoder could read."""
+
+    VERSION = tfds.core.Version("1.2.3")
+    name = "tiny_pets"
+    pkg_dir_path = None
+
+    def _info(self):
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(),
+                    "label": tfds.features.ClassLabel(names=CLASS_NAMES),
+                    "file_name": tfds.features.Text(),
+                    "segmentation_mask": tfds.features.Image(
+                        shape=(None, None, 1)
+                    ),
+                }
+            ),
+            supervised_keys=("image", "label"),
+        )
+
+    def _split_generators(self, dl_manager):
+        return {s: self._generate_examples(s) for s in NUM_IMAGES}
+
+    def _generate_examples(self, split):
+        for number in range(NUM_IMAGES[split]):
+            name = file_name(split, number)
+            yield (
+                name,
+                {
+                    "image": io.BytesIO(encoded_picture(split, number)),
+                    "label": number % 2,
+                    "file_name": name,
+                    "segmentation_mask": io.BytesIO(b"no picture"),
+                },
+            )
+
+
+def file_name(split, number):
+    """Returns the id of a picture."""
+    return f"{split}_{number:02}.jpg"
+
+
+def encoded_picture(split, number):
+    """Returns a JPEG that is no other picture's."""
+    pixels = np.full((9, 7, 3), 10 * number + len(split), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture(name="data_dir", scope="module")
+def _data_dir(tmp_path_factory):
+    """Where the tiny set was prepared, without a network."""
+    data_dir = tmp_path_factory.mktemp("tfds")
+    TinyPets(data_dir=data_dir).download_and_prepare()
+    return data_dir
+
+
+@pytest.fixture(name="source")
+def _source(data_dir):
+    return TfdsSource("tiny_pets", str(data_dir))
+
+
+def numbers_of(source, split):
+    """Returns which picture each row is."""
+    ids = source.splits[split].image_ids
+    return [int(image_id[-6:-4]) for image_id in ids]
+
+
+def test_ids_are_file_names(source):
+    """Every picture is there, by its file name."""
+    for split, count in NUM_IMAGES.items():
+        assert sorted(source.splits[split].image_ids) == [
+            file_name(split, number) for number in range(count)
+        ]
+
+
+def test_labels_belong_to_their_ids(source):
+    """Even numbers are cats, in whatever order TFDS wrote them."""
+    for split in NUM_IMAGES:
+        expected = np.array(numbers_of(source, split)) % 2
+        np.testing.assert_array_equal(source.splits[split].labels, expected)
+    assert source.class_names == ("cat", "dog")
+
+
+def test_name_and_version_identify_the_data(source):
+    """TFDS re-encodes pictures between versions: both are in the spec."""
+    assert source.name == "tfds:tiny_pets"
+    assert source.version == "1.2.3"
+
+
+@pytest.mark.parametrize("split", NUM_IMAGES)
+def test_pictures_are_the_bytes_that_were_written(source, split):
+    """Nothing is decoded on the way: neither the images nor the masks."""
+    numbers = numbers_of(source, split)
+
+    pictures = list(source.read(split, range(len(numbers))))
+
+    assert pictures == [encoded_picture(split, number) for number in numbers]
+
+
+@pytest.mark.parametrize("rows", [[0], [11], [3, 4], [1, 5, 10], []])
+def test_scattered_rows(source, rows):
+    """Any ascending rows are read, and no others."""
+    numbers = numbers_of(source, "train")
+
+    pictures = list(source.read("train", rows))
+
+    assert pictures == [encoded_picture("train", numbers[row]) for row in rows]
+
+
+def test_order_is_the_same_every_time(source, data_dir):
+    """Rows keep their order for ever."""
+    again = TfdsSource("tiny_pets", str(data_dir))
+
+    for split, index in source.splits.items():
+        assert again.splits[split].image_ids == index.image_ids
+
+
+def test_limit(data_dir):
+    """A limited source reads the pictures of its own rows."""
+    source = open_source(
+        SourceRequest(dataset="tfds:tiny_pets", data_dir=str(data_dir), limit=3)
+    )
+
+    pictures = list(source.read("train", range(3)))
+
+    assert pictures == [
+        encoded_picture("train", number)
+        for number in numbers_of(source, "train")
+    ]
+
+
+def test_version_may_be_named(data_dir):
+    """`tfds:NAME:VERSION` is the same source."""
+    source = TfdsSource("tiny_pets:1.2.3", str(data_dir))
+
+    assert (source.name, source.version) == ("tfds:tiny_pets", "1.2.3")
+
+
+@pytest.mark.parametrize("function", [open_source, check_source])
+@pytest.mark.parametrize(
+    "name", ["no_such_set", "no such set", "a:b:c", "../x"]
+)
+def test_unknown_dataset(tmp_path, monkeypatch, function, name):
+    """A misspelt name ends in seconds, with the ways out."""
+    monkeypatch.setenv("https_proxy", NOWHERE)
+    began = time.monotonic()
+
+    with pytest.raises(
+        SourceError, match=r"`--data-dir DIR`.*`--preset digits`"
+    ):
+        function(SourceRequest(dataset=f"tfds:{name}", data_dir=str(tmp_path)))
+
+    assert time.monotonic() - began < 10
+
+
+def test_no_network(tmp_path, monkeypatch):
+    """A set that would have to be fetched is refused in seconds."""
+    monkeypatch.setenv("https_proxy", NOWHERE)
+    began = time.monotonic()
+
+    with pytest.raises(
+        SourceError, match=r"no network .*`--data-dir DIR`.*`--preset digits`"
+    ):
+        TfdsSource("mnist", str(tmp_path))
+
+    assert time.monotonic() - began < 10
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.real
+def test_real_pictures(pets_dir):
+    """The pets beside the checkout: 37 breeds, 80 and 20 or so pictures each."""
+    source = TfdsSource("oxford_iiit_pet", str(pets_dir))
+
+    counts = {name: len(i.labels) for name, i in source.splits.items()}
+    assert counts == {"train": 2960, "test": 720}
+    assert len(source.class_names) == 37
+    assert (source.name, source.version) == ("tfds:oxford_iiit_pet", "4.0.0")
+    for split, index in source.splits.items():
+        breeds = {
+            (image_id.rpartition("_")[0].lower(), label)
+            for image_id, label in zip(
+                index.image_ids, index.labels.tolist(), strict=True
+            )
+        }
+        assert len(breeds) == 37
+        (picture,) = source.read(split, [700])
+        assert Image.open(io.BytesIO(picture)).format == "JPEG"

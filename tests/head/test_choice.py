@@ -1,0 +1,107 @@
+"""Tests for `head.choice`."""
+
+import os
+
+import pytest
+
+from embed.console import Console
+from embed.errors import MissingArtifactError
+from head.choice import choose_spec
+from head.choice import find_or_train_run
+from head.refit import train_run
+from head.spec import HeadSpec
+
+
+def write_best(artifacts_dir, name, spec, *, age_seconds=0):
+    """Leaves what a search leaves."""
+    folder = artifacts_dir / "searches" / name
+    folder.mkdir(parents=True)
+    path = folder / "best.json"
+    path.write_text(spec.to_json())
+    moment = path.stat().st_mtime - age_seconds
+    os.utime(path, (moment, moment))
+    return path
+
+
+@pytest.fixture(name="artifacts_dir")
+def _artifacts_dir(tmp_path):
+    """The folder that the tiny cache lies in."""
+    return tmp_path / "artifacts"
+
+
+@pytest.fixture(name="winner")
+def _winner(tiny_cache):
+    """A spec chosen on the tiny cache."""
+    return HeadSpec(epochs=2, dropout=0.1, fingerprint=tiny_cache.fingerprint)
+
+
+def test_without_a_search_the_reference_is_trained(tiny_cache, artifacts_dir):
+    """A newcomer's first `head train` is the published recipe."""
+    spec, origin = choose_spec(artifacts_dir, tiny_cache, None, None)
+
+    assert spec == HeadSpec()
+    assert "reference" in origin
+
+
+def test_the_newest_winner_that_fits_is_taken(
+    tiny_cache, artifacts_dir, winner
+):
+    """A newer search on another cache does not count."""
+    write_best(artifacts_dir, "fits", winner, age_seconds=10)
+    write_best(artifacts_dir, "other", HeadSpec(fingerprint="0" * 16))
+
+    spec, origin = choose_spec(artifacts_dir, tiny_cache, None, None)
+
+    assert spec == winner
+    assert "fits" in origin
+
+
+def test_a_recipe_by_name_wins_over_a_search(tiny_cache, artifacts_dir, winner):
+    """`--recipe reference` means it."""
+    write_best(artifacts_dir, "fits", winner)
+
+    spec, _ = choose_spec(artifacts_dir, tiny_cache, None, "reference")
+
+    assert spec == HeadSpec()
+
+
+def test_export_trains_a_winner_newer_than_the_last_run(
+    tiny_cache, artifacts_dir, winner
+):
+    """Search then export needs no `head train` between them."""
+    old = train_run(
+        tiny_cache, HeadSpec(epochs=1), seed=0, artifacts_dir=artifacts_dir
+    )
+    os.utime(old.directory / "run.json", (1, 1))
+    write_best(artifacts_dir, "fits", winner)
+
+    run, cache = find_or_train_run(
+        artifacts_dir, None, None, seed=3, console=Console(is_quiet=True)
+    )
+
+    assert (run.record.spec, run.record.seed) == (winner, 3)
+    assert cache.path == tiny_cache.path
+
+
+def test_export_takes_a_run_newer_than_the_last_winner(
+    tiny_cache, artifacts_dir, winner
+):
+    """What was trained last is what is exported."""
+    write_best(artifacts_dir, "fits", winner, age_seconds=10)
+    last = train_run(
+        tiny_cache, HeadSpec(epochs=1), seed=0, artifacts_dir=artifacts_dir
+    )
+
+    run, _ = find_or_train_run(
+        artifacts_dir, None, None, seed=0, console=Console(is_quiet=True)
+    )
+
+    assert run.directory == last.directory
+
+
+def test_nothing_to_export_names_the_next_command(tmp_path):
+    """An empty folder is an error, not a traceback."""
+    with pytest.raises(MissingArtifactError, match="python -m head train"):
+        find_or_train_run(
+            tmp_path, None, None, seed=0, console=Console(is_quiet=True)
+        )

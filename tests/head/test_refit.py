@@ -1,0 +1,154 @@
+"""Tests for `head.refit` and `head.run`."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from embed.cache import open_cache
+from embed.errors import MissingArtifactError
+from embed.errors import PipelineError
+from embed.errors import StaleCacheError
+from embed.extract import build_cache
+from embed.splits import Selection
+from embed.splits import split_train
+from head.refit import train_run
+from head.run import find_run
+from head.run import load_run
+from head.spec import HeadSpec
+from head.train import train_head
+
+SPEC = HeadSpec(epochs=3)
+
+
+@pytest.fixture(name="artifacts_dir")
+def _artifacts_dir(tmp_path):
+    """The folder that the tiny cache lies in."""
+    return tmp_path / "artifacts"
+
+
+@pytest.fixture(name="run")
+def _run(tiny_cache, artifacts_dir):
+    """A finished run on the tiny cache."""
+    return train_run(tiny_cache, SPEC, seed=0, artifacts_dir=artifacts_dir)
+
+
+def test_the_head_is_refit_on_train_and_validation(run, tiny_cache):
+    """The stored head is, bit by bit, the one trained on all train rows."""
+    refit = train_head(
+        SPEC,
+        train=tiny_cache.take(Selection("train")),
+        val=None,
+        num_classes=3,
+        seed=0,
+    )
+
+    for stored, expected in zip(
+        run.load_head().get_weights(), refit.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(stored, expected)
+
+
+def test_validation_accuracy_is_that_before_the_refit(run, tiny_cache):
+    """The reported number comes from a head that never saw those rows."""
+    split = split_train(tiny_cache.image_ids("train"))
+    watched = train_head(
+        SPEC,
+        train=tiny_cache.take(split.train),
+        val=tiny_cache.take(split.val),
+        num_classes=3,
+        seed=0,
+    )
+
+    assert run.record.val_accuracy == watched.history["val_accuracy"][-1]
+    assert run.record.num_train + run.record.num_val == 30
+
+
+def test_a_run_leaves_its_history_and_pictures(run):
+    """Curves, training images and a row an epoch lie beside the head."""
+    with (run.directory / "history.csv").open() as file:
+        epochs = [row["epoch"] for row in csv.DictReader(file)]
+
+    assert epochs == ["1", "2", "3"]
+    for name in ("learning-curves.png", "training-images.png"):
+        assert (run.directory / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_run_is_not_done_twice(run, tiny_cache, artifacts_dir):
+    """Asked for again, a run is found and becomes the newest."""
+    other = train_run(tiny_cache, SPEC, seed=1, artifacts_dir=artifacts_dir)
+    assert find_run(artifacts_dir, None).directory == other.directory
+
+    again = train_run(tiny_cache, SPEC, seed=0, artifacts_dir=artifacts_dir)
+
+    assert again.record == run.record
+    assert find_run(artifacts_dir, None).directory == run.directory
+
+
+def test_a_run_survives_without_its_pictures(
+    tiny_cache, artifacts_dir, picture_folder
+):
+    """Training needs the cache alone; only the pictures stay undrawn."""
+    picture_folder.rename(picture_folder.with_name("gone"))
+
+    run = train_run(tiny_cache, SPEC, seed=0, artifacts_dir=artifacts_dir)
+
+    assert (run.directory / "learning-curves.png").exists()
+    assert not (run.directory / "training-images.png").exists()
+
+
+def test_a_spec_of_another_cache_is_refused(tiny_cache, artifacts_dir):
+    """A winner is trained on the cache it won on, or not at all."""
+    spec = HeadSpec(fingerprint="0" * 16)
+
+    with pytest.raises(StaleCacheError, match="python -m tune search") as error:
+        train_run(tiny_cache, spec, seed=0, artifacts_dir=artifacts_dir)
+
+    assert tiny_cache.fingerprint in str(error.value)
+
+
+def test_a_cache_of_other_views_is_refused(run, tiny_request, tmp_path):
+    """The error names the field that differs, both values and the command."""
+    import dataclasses
+
+    plain = build_cache(
+        dataclasses.replace(tiny_request, views=("plain",)),
+        artifacts_dir=tmp_path / "other",
+    )
+
+    with pytest.raises(StaleCacheError, match="python -m head train") as error:
+        run.require_cache(open_cache(plain.cache.path))
+
+    assert "views=['plain', 'flip']" in str(error.value)
+    assert "views=['plain']" in str(error.value)
+
+
+def test_no_run_says_how_to_make_one(tmp_path):
+    """An empty artifacts folder is an error with the next command."""
+    with pytest.raises(MissingArtifactError, match="python -m head train"):
+        find_run(tmp_path, None)
+
+
+def test_a_foreign_record_is_one_error(run):
+    """A damaged `run.json` is named, without a traceback."""
+    (run.directory / "run.json").write_text("{}")
+
+    with pytest.raises(PipelineError, match="--overwrite"):
+        load_run(run.directory)
+
+
+def test_a_failed_run_leaves_the_old_one(run, tiny_cache, artifacts_dir):
+    """A disk that refuses the new files keeps the old, and no half."""
+    part = run.directory.with_name(run.directory.name + ".part")
+    part.write_text("in the way")
+
+    with pytest.raises(OSError, match="exists"):
+        train_run(
+            tiny_cache,
+            SPEC,
+            seed=0,
+            artifacts_dir=artifacts_dir,
+            is_overwrite=True,
+        )
+
+    assert load_run(run.directory).record == run.record

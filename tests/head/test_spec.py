@@ -1,0 +1,59 @@
+"""Tests for `head.spec`."""
+
+import pydantic
+import pytest
+
+from embed.errors import MissingArtifactError
+from embed.errors import PipelineError
+from head.spec import RECIPES
+from head.spec import HeadSpec
+from head.spec import load_spec
+
+
+def test_the_reference_recipe_is_the_published_one():
+    """Dropout 0.25, Adam at 5e-4, batch 32, 30 epochs, one dense layer."""
+    recipe = RECIPES["reference"]
+
+    assert recipe == HeadSpec(
+        learning_rate=5e-4,
+        dropout=0.25,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        epochs=30,
+        batch_size=32,
+        hidden_units=0,
+        normalization="none",
+    )
+
+
+def test_a_spec_survives_its_file(tmp_path):
+    """What the search writes is what the training reads."""
+    spec = HeadSpec(dropout=0.1, normalization="l2", fingerprint="f" * 16)
+    path = tmp_path / "best.json"
+    path.write_text(spec.to_json())
+
+    assert load_spec(path) == spec
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    """No spec is an error that names the search."""
+    with pytest.raises(MissingArtifactError, match="python -m tune search"):
+        load_spec(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"dropout": 2}', '{"a": 1}'])
+def test_a_foreign_file_is_one_line(tmp_path, text):
+    """A file that holds no head spec is named, with the fields expected."""
+    path = tmp_path / "other.json"
+    path.write_text(text)
+
+    with pytest.raises(PipelineError, match="learning_rate") as caught:
+        load_spec(path)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_fields_are_refused():
+    """A misspelt hyperparameter is never silently ignored."""
+    with pytest.raises(pydantic.ValidationError, match="droput"):
+        HeadSpec(droput=0.1)

@@ -1,0 +1,165 @@
+"""Tests for `head.train`."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from head.spec import HeadSpec
+from head.train import DivergedError
+from head.train import train_head
+
+
+def train(rows, seed=0, val=None, num_classes=3, **changes):
+    """Trains a small head for a few epochs."""
+    spec = HeadSpec(**{"epochs": 4, "batch_size": 8, **changes})
+    return train_head(
+        spec, train=rows, val=val, num_classes=num_classes, seed=seed
+    )
+
+
+def weights_of(trained):
+    """Returns all weights of a head as one vector."""
+    return np.concatenate([w.ravel() for w in trained.model.get_weights()])
+
+
+def test_same_seed_same_bits(rows):
+    """Two trainings with one seed differ in no bit; seed 0 is not seed 1."""
+    first, again, other = (weights_of(train(rows, seed=s)) for s in (0, 0, 1))
+
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_step_is_what_keras_computes(rows):
+    """Without dropout one full batch is one step of `Model.fit`.
+
+    View 1 is made equal to view 0, so that the views drawn do not matter.
+    """
+    one_view = dataclasses.replace(
+        rows, features=np.repeat(rows.features[:, :1], 2, axis=1)
+    )
+    changes = {"epochs": 3, "batch_size": len(rows), "dropout": 0.0}
+    untrained = train(rows, epochs=1, learning_rate=1e-30, dropout=0.0)
+    reference = keras.models.clone_model(untrained.model)
+    reference.set_weights(untrained.model.get_weights())
+    reference.compile(
+        optimizer=keras.optimizers.Adam(1e-2),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+
+    trained = train(one_view, learning_rate=1e-2, **changes)
+    reference.fit(
+        one_view.features[:, 0],
+        one_view.labels,
+        batch_size=len(rows),
+        epochs=3,
+        verbose=0,
+    )
+
+    np.testing.assert_allclose(
+        weights_of(trained),
+        np.concatenate([w.ravel() for w in reference.get_weights()]),
+        atol=1e-5,
+    )
+
+
+def test_every_image_is_seen_once_an_epoch(rows):
+    """With one image a batch, the last batch of an epoch short, all count.
+
+    The training accuracy is a mean over images, so that it is a multiple of
+    one image's share.
+    """
+    trained = train(rows, batch_size=7, epochs=2)
+
+    counts = np.array(trained.history["accuracy"]) * len(rows)
+    np.testing.assert_allclose(counts, np.round(counts), atol=1e-4)
+
+
+def test_views_are_drawn(rows):
+    """Features of view 1 that say the opposite change what is learnt."""
+    misleading = rows.features.copy()
+    misleading[:, 1] = np.roll(misleading[:, 1], 1, axis=0)
+
+    plain = train(rows)
+    misled = train(dataclasses.replace(rows, features=misleading))
+
+    assert not np.array_equal(weights_of(plain), weights_of(misled))
+
+
+def test_validation_watches_and_chooses_nothing(rows):
+    """The weights are the same bits with validation rows and without."""
+    val = rows.take(np.arange(6))
+
+    watched, alone = train(rows, val=val), train(rows)
+
+    np.testing.assert_array_equal(weights_of(watched), weights_of(alone))
+    assert set(watched.history) - set(alone.history) == {
+        "val_loss",
+        "val_accuracy",
+    }
+
+
+def test_validation_uses_view_0_without_dropout(rows):
+    """The last validation accuracy is that of the finished head."""
+    val = rows.take(np.arange(12))
+
+    trained = train(rows, val=val, dropout=0.5)
+
+    logits = np.asarray(trained.model(val.features[:, 0], training=False))
+    expected = (logits.argmax(-1) == val.labels).mean()
+    assert trained.history["val_accuracy"][-1] == pytest.approx(expected)
+
+
+def test_it_learns(rows):
+    """Classes far apart are told apart."""
+    trained = train(rows, epochs=40, learning_rate=1e-2, val=rows)
+
+    assert trained.history["val_accuracy"][-1] > 0.9
+    assert trained.history["loss"][-1] < trained.history["loss"][0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weight_decay": 0.1},
+        {"label_smoothing": 0.2},
+        {"hidden_units": 4},
+        {"normalization": "l2"},
+        {"dropout": 0.7},
+        {"learning_rate": 1e-2},
+        {"batch_size": 16},
+        {"epochs": 5},
+    ],
+)
+def test_every_hyperparameter_has_an_effect(rows, changes):
+    """No field of a spec is read and ignored."""
+    assert not np.array_equal(
+        weights_of(train(rows)), weights_of(train(rows, **changes))
+    )
+
+
+def test_divergence_is_an_error_with_the_epoch(rows):
+    """An infinite feature ends the training and names the learning rate."""
+    features = rows.features.copy()
+    features[0, :] = np.inf
+
+    with pytest.raises(DivergedError, match="Lower the learning rate"):
+        train(dataclasses.replace(rows, features=features))
+
+
+def test_each_epoch_is_reported(rows):
+    """The callback sees what the history keeps."""
+    seen = []
+
+    trained = train_head(
+        HeadSpec(epochs=3),
+        train=rows,
+        val=rows,
+        num_classes=3,
+        seed=0,
+        on_epoch=seen.append,
+    )
+
+    assert [metrics["loss"] for metrics in seen] == trained.history["loss"]
