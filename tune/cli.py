@@ -63,12 +63,16 @@ def run_search_command(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
         from embed.artifacts import find_cache
-        from tune.report import format_table
-        from tune.search import run_search
+        from embed.devices import prepare_devices
 
         opened = find_cache(artifacts, cache)
         if cache is None:
             console.say(f"Cache: {opened.path} (the newest).")
+        prepare_devices()
+
+        from tune.report import format_table
+        from tune.search import run_search
+
         result = run_search(
             opened,
             oracle=oracle,
