@@ -239,10 +239,15 @@ class Build:
 
         Blocks with a bad picture are removed where the request is to fail,
         so that they are computed again once the picture is mended.
+
+        Raises:
+            BadImagesError: If nothing of a split would be left.
         """
-        skipped, num_oriented = [], 0
+        skipped: list[SkippedImage] = []
+        num_oriented = 0
         for split in self._spec.splits:
             image_ids = self._source.splits[split].image_ids
+            num_before = len(skipped)
             for key, block in self._blocks(split):
                 num_oriented += int(block.is_oriented.sum())
                 bad_rows = np.flatnonzero(~block.is_good)
@@ -256,6 +261,9 @@ class Build:
                 ]
                 if len(bad_rows) and self._request.on_error == "fail":
                     key.path_in(self._build_dir).unlink()
+            if len(skipped) - num_before == len(image_ids):
+                shutil.rmtree(self._build_dir / split)
+                raise _bad_images(tuple(skipped[num_before:]))
         return tuple(skipped), num_oriented
 
     def _stored_blocks(self, split: str) -> Iterator[StoredBlock]:

@@ -206,6 +206,11 @@ def _append(group: Any, block: StoredBlock) -> np.ndarray:
                 fletcher32=True,
             )
         dataset = group[name]
+        if rows.dtype.itemsize > dataset.dtype.itemsize:
+            raise ValueError(
+                f"Expected {name} no wider than {dataset.dtype}, as in the "
+                f"first rows of the split. Received: {rows.dtype}."
+            )
         start = dataset.shape[0]
         dataset.resize(start + len(rows), axis=0)
         dataset[start:] = rows.astype(dataset.dtype)
@@ -224,6 +229,11 @@ def _read_blocks(path: Path, split: str) -> Iterator[StoredBlock]:
         with h5py.File(path, "r") as file:
             group = file[split]
             digests = group["block_digests"][:]
+            num_blocks = -(-len(group["labels"]) // BLOCK_ROWS)
+            if len(digests) != num_blocks:
+                raise _corrupt(
+                    path, f"{len(digests)} of {num_blocks} digests of {split}"
+                )
             for number, expected in enumerate(digests):
                 start, stop = number * BLOCK_ROWS, (number + 1) * BLOCK_ROWS
                 block = StoredBlock(

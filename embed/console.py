@@ -26,9 +26,11 @@ from embed.errors import PipelineError
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
-REPORT_SHARE = 0.1  # Without a terminal, a line every 10 %.
+NUM_REPORTS = 10  # Without a terminal, a line every 10 %.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM}
 DISK_ERRORS |= {errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EFBIG}
+
+MAX_SEED = 2**31 - 1  # TensorFlow's seeds are 32-bit integers with a sign.
 
 ArtifactsOption = Annotated[
     Path, typer.Option("--artifacts", help="Folder of everything written.")
@@ -37,7 +39,9 @@ CacheOption = Annotated[
     Path | None,
     typer.Option("--cache", help="Feature cache; default: the newest."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed.")
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Do it again, replacing the old.")
 ]
@@ -151,16 +155,16 @@ class _LineProgress(Progress):
         self._console, self._task, self._unit = console, task, unit
         self._total, self._start, self._done = max(total, 1), done, done
         self._began = time.monotonic()
-        self._next_share = REPORT_SHARE
+        self._num_reports = NUM_REPORTS * done // self._total
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """Prints a line when another tenth is done."""
         self._done += amount
-        share = self._done / self._total
-        if share < self._next_share:
+        num_reports = NUM_REPORTS * self._done // self._total
+        if num_reports <= self._num_reports:
             return
-        while self._next_share <= share:
-            self._next_share += REPORT_SHARE
+        self._num_reports = num_reports
+        share = self._done / self._total
         seconds = time.monotonic() - self._began
         rate = (self._done - self._start) / max(seconds, 1e-9)
         left = (self._total - self._done) / max(rate, 1e-9)

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import io
 import itertools
+import threading
 import time
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -87,6 +88,7 @@ class Embedder:
         self._views = tuple(views)
         self._dtype = np.dtype(dtype)
         self._decode = ImageDecoder(image_size)
+        self._lock = threading.Lock()
         self.num_decoded = 0
         self.num_computed = 0
         self.seconds = {"wait_for_images": 0.0, "forward": 0.0}
@@ -124,7 +126,8 @@ class Embedder:
             yield from self._source.read(key.split, list(key.rows))
 
     def _decode_one(self, encoded: bytes) -> DecodedImage:
-        self.num_decoded += 1
+        with self._lock:
+            self.num_decoded += 1
         error = ""
         try:
             pixels = self._decode(encoded)

@@ -26,6 +26,7 @@ from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import choose_engine
 from embed.errors import BusyCacheError
+from embed.errors import PipelineError
 from embed.errors import StaleCacheError
 from embed.provenance import host_name
 from embed.provenance import now
@@ -97,7 +98,7 @@ def build_cache(
     spec = create_spec(request, source, backbone)
     path = cache_path or _default_path(artifacts_dir, request, spec)
     if not is_overwrite:
-        found = _find_serving(spec, path, artifacts_dir)
+        found = _find_serving(request, spec, path, artifacts_dir)
         if found is not None:
             console.say(f"The cache {found.path} holds these vectors already.")
             touch(found.path)
@@ -124,22 +125,30 @@ def _default_path(
 
 
 def _find_serving(
-    spec: CacheSpec, path: Path, artifacts_dir: Path
+    request: BuildRequest, spec: CacheSpec, path: Path, artifacts_dir: Path
 ) -> FeatureCache | None:
     """Returns a cache that holds the wanted vectors, if there is one.
+
+    One that left bad pictures out serves only who accepts that: they may be
+    mended by now.
 
     Raises:
         StaleCacheError: If another cache lies where this one is to go.
         CorruptCacheError: If what lies there is unreadable.
     """
+    candidates: list[FeatureCache | PipelineError] = []
     if path.exists():
-        cache = open_cache(path)
-        _require_served(spec, cache)
-        return cache
-    if path.parent != artifacts_dir / CACHES:
-        return None
-    for _, held in iterate_caches(artifacts_dir):
-        if isinstance(held, FeatureCache) and is_served_by(spec, held.spec):
+        there = open_cache(path)
+        _require_served(spec, there)
+        candidates = [there]
+    elif path.parent == artifacts_dir / CACHES:
+        candidates = [held for _, held in iterate_caches(artifacts_dir)]
+    for held in candidates:
+        if (
+            isinstance(held, FeatureCache)
+            and is_served_by(spec, held.spec)
+            and (request.on_error == "skip" or not held.provenance.skipped)
+        ):
             return held
     return None
 

@@ -1,8 +1,7 @@
 """Presets: a dataset and a backbone that go together, by one name."""
 
+import dataclasses
 from typing import Literal
-
-import pydantic
 
 PresetName = Literal["pets", "digits"]
 HUB_MODULE = (
@@ -10,22 +9,23 @@ HUB_MODULE = (
 )
 
 
-class Preset(pydantic.BaseModel, frozen=True, extra="forbid"):
+@dataclasses.dataclass(frozen=True)
+class Preset:
     """What `build-cache` uses where no option says otherwise.
 
     Args:
         dataset: Handle of the source.
         backbone: Handle of the backbone.
-        weights: Its weights, for `keras:` backbones.
         image_size: Height and width in pixels.
         views: What `--views` accepts.
+        weights: The backbone's, where it is a `keras:` one.
     """
 
     dataset: str
     backbone: str
-    weights: str = "imagenet"
     image_size: int
     views: str
+    weights: str = "imagenet"
 
 
 PRESETS: dict[str, Preset] = {

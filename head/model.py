@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import keras
 
 NAME = "head"
+# A feature that hardly ever differs in the training rows would be blown up
+# without bound where it does; it is scaled as if it had this share.
+MIN_VARIANCE_SHARE = 1e-2  # Of the mean variance of all features.
 NUM_SEEDS = 4  # Two dense and two dropout layers at most.
 
 
@@ -74,9 +77,11 @@ def _normalize(
         magnitude = keras.ops.sqrt(keras.ops.abs(features))
         return keras.ops.sign(features) * magnitude
     if spec.normalization == "standardize":
+        variance = train_features.var((0, 1), dtype=np.float64)
+        floor = MIN_VARIANCE_SHARE * variance.mean()
         return keras.layers.Normalization(
             mean=train_features.mean((0, 1), dtype=np.float64).tolist(),
-            variance=train_features.var((0, 1), dtype=np.float64).tolist(),
+            variance=np.maximum(variance, floor).tolist(),
             name="standardize",
         )(features)
     return features

@@ -20,6 +20,7 @@ from head.spec import HeadSpec
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 History = dict[str, list[float]]
 OnEpoch = Callable[[dict[str, float]], None]
@@ -106,8 +107,12 @@ def _compile_epoch(
     num_images, num_views, feature_dim = train.features.shape
     num_classes = model.output_shape[-1]
     num_steps = -(-num_images // spec.batch_size)
-    vectors = tf.constant(train.features.reshape(-1, feature_dim))
-    labels = tf.constant(train.labels)
+    # Arguments of the graph and not constants in it: TensorFlow keeps the
+    # graphs of while loops for ever, and with them what they hold.
+    rows = [train.features.reshape(-1, feature_dim), train.labels]
+    if val is not None:
+        rows += [val.features[:, 0], val.labels]
+    tensors = [tf.constant(array) for array in rows]
     optimizer = _create_optimizer(spec)
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.CategoricalCrossentropy(
@@ -116,19 +121,22 @@ def _compile_epoch(
     loss_mean = keras.metrics.Mean()
     accuracy = keras.metrics.SparseCategoricalAccuracy()
 
-    def step(images: "tf.Tensor", views: "tf.Tensor") -> None:
-        features = tf.gather(vectors, images * num_views + views)
-        targets = tf.gather(labels, images)
+    def step(features: "tf.Tensor", targets: "tf.Tensor") -> None:
         with tf.GradientTape() as tape:
             logits = model(features, training=True)
             loss = loss_of(tf.one_hot(targets, num_classes), logits)
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
-        loss_mean.update_state(loss, sample_weight=tf.shape(images)[0])
+        loss_mean.update_state(loss, sample_weight=tf.shape(targets)[0])
         accuracy.update_state(targets, logits)
 
     @tf.function(jit_compile=False)  # XLA is 8 times slower here on a CPU.
-    def run_epoch(epoch: "tf.Tensor") -> dict[str, Any]:
+    def run_epoch(
+        epoch: "tf.Tensor",
+        vectors: "tf.Tensor",
+        labels: "tf.Tensor",
+        *val_rows: "tf.Tensor",
+    ) -> dict[str, Any]:
         loss_mean.reset_state()
         accuracy.reset_state()
         order = tf.random.experimental.stateless_shuffle(
@@ -143,28 +151,34 @@ def _compile_epoch(
         for number in tf.range(num_steps):
             start = number * spec.batch_size
             stop = tf.minimum(start + spec.batch_size, num_images)
-            step(order[start:stop], views[start:stop])
+            images = order[start:stop]
+            row = images * num_views + views[start:stop]
+            step(tf.gather(vectors, row), tf.gather(labels, images))
         metrics = {
             "loss": loss_mean.result(),
             "accuracy": accuracy.result(),
         }
-        if val is not None:
-            metrics |= _validate(model, loss_of, val)
+        if val_rows:
+            metrics |= _validate(model, *val_rows)
         return metrics
 
-    return lambda epoch: run_epoch(tf.constant(epoch))
+    return lambda epoch: run_epoch(tf.constant(epoch), *tensors)
 
 
-def _validate(model: "keras.Model", loss_of: Any, val: Rows) -> dict[str, Any]:
-    """Returns loss and accuracy on view 0 of the validation rows."""
+def _validate(
+    model: "keras.Model", features: "tf.Tensor", labels: "tf.Tensor"
+) -> dict[str, Any]:
+    """Returns cross-entropy and accuracy on view 0 of the validation rows.
+
+    Labels are not smoothed, so that heads can be compared by their loss.
+    """
     import tensorflow as tf
 
-    labels = tf.constant(val.labels)
-    logits = model(tf.constant(val.features[:, 0]), training=False)
-    targets = tf.one_hot(labels, logits.shape[-1])
+    logits = model(features, training=False)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     is_right = tf.argmax(logits, -1, output_type=labels.dtype) == labels
     return {
-        "val_loss": loss_of(targets, logits),
+        "val_loss": tf.reduce_mean(losses),
         "val_accuracy": tf.reduce_mean(tf.cast(is_right, tf.float32)),
     }
 

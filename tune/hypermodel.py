@@ -87,23 +87,21 @@ class TrialRunner:
 
     def _train_and_score(self, spec: HeadSpec) -> tuple[float, float]:
         """Returns validation accuracy and loss after the last epoch."""
-        head = train_head(
+        history = train_head(
             spec,
             train=self._train,
             val=self._val,
             num_classes=self._num_classes,
             seed=self._seed,
-        )
-        logits = head.model(self._val.features[:, 0], training=False)
-        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        loss = float(loss_of(self._val.labels, logits))
+        ).history
+        loss = history["val_loss"][-1]
         if not math.isfinite(loss):
             raise DivergedError(
                 f"The training diverged. Expected: a finite validation loss. "
                 f"Received: {loss}. Lower the learning rate, which is "
                 f"{spec.learning_rate}."
             )
-        return head.history["val_accuracy"][-1], loss
+        return history["val_accuracy"][-1], loss
 
 
 class HeadTuner(BaseTuner):

@@ -1,21 +1,13 @@
-"""Run a search: the reference recipe, then the trials of an oracle.
-
-The search works in `searches/.building/NAME/` and moves to `searches/NAME/`
-when it is complete, so that an older result stands until then. The records of
-its trials are what an interrupted search goes on from.
-"""
+"""Run a search: the reference recipe, then the trials of an oracle."""
 
 import contextlib
 import datetime
 import gc
 import importlib.metadata
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-import filelock
 
 from embed.artifacts import SEARCHES
 from embed.artifacts import make_folder
@@ -28,6 +20,7 @@ from embed.errors import PipelineError
 from embed.rows import Rows
 from embed.splits import split_train
 from head.spec import RECIPES
+from tune.folder import SearchFolder
 from tune.hypermodel import HeadTuner
 from tune.hypermodel import TrialRunner
 from tune.plots import draw_search
@@ -50,8 +43,6 @@ from tune.trials import TrialStore
 from tune.trials import rank_trials
 from tune.trials import write_text
 
-# One level deeper than finished searches, where nothing looks for them.
-BUILDING = ".building"
 PACKAGES = ("keras", "keras-tuner", "numpy", "tensorflow")
 
 
@@ -93,17 +84,16 @@ def run_search(
         seed=seed,
     )
     searches_dir = make_folder(artifacts_dir / SEARCHES)
-    name = _name_search(cache, spec)
-    target, build_dir = searches_dir / name, searches_dir / BUILDING / name
-    with _lock(build_dir):
-        _mend_swap(build_dir, target)
-        if (target / BEST).is_file() and not is_overwrite:
-            console.say(f"The search {target} was done already.")
-            touch(target / BEST)
-            return load_search(target)
-        _search(cache, spec, build_dir, console)
-        _swap(build_dir, target)
-    result = load_search(target)
+    folder = SearchFolder(searches_dir, _name_search(cache, spec))
+    with folder.lock():
+        folder.mend()
+        if (folder.path / BEST).is_file() and not is_overwrite:
+            console.say(f"The search {folder.path} was done already.")
+            touch(folder.path / BEST)
+            return load_search(folder.path)
+        _search(cache, spec, folder.build_dir, console)
+        folder.swap()
+    result = load_search(folder.path)
     console.say(describe_outcome(result))
     return result
 
@@ -228,54 +218,14 @@ def _name_search(cache: FeatureCache, spec: SearchSpec) -> str:
     return f"{dataset}-{spec.oracle}-{spec.digest()}"
 
 
-def _swap(build_dir: Path, target: Path) -> None:
-    """Puts a complete search in the place of an older one."""
-    old_dir = _old_dir(build_dir)
-    if target.exists():
-        target.rename(old_dir)
-    build_dir.rename(target)
-    shutil.rmtree(old_dir, ignore_errors=True)
-
-
-def _mend_swap(build_dir: Path, target: Path) -> None:
-    """Undoes a swap that was killed half way; finishes one that was done."""
-    old_dir = _old_dir(build_dir)
-    if old_dir.exists() and not target.exists():
-        old_dir.rename(target)
-    shutil.rmtree(old_dir, ignore_errors=True)
-
-
-def _old_dir(build_dir: Path) -> Path:
-    return build_dir.with_name(build_dir.name + ".old")
-
-
 @contextlib.contextmanager
 def _frozen_heap() -> Iterator[None]:
     """Spares the garbage collector what was there before the trials.
 
     It runs after every trial and would look through all of TensorFlow: 0.2 s.
     """
-    gc.collect()
     gc.freeze()
     try:
         yield
     finally:
         gc.unfreeze()
-
-
-@contextlib.contextmanager
-def _lock(build_dir: Path) -> Iterator[None]:
-    """Lets one process do a search; the system frees a dead one's lock."""
-    build_dir.parent.mkdir(exist_ok=True)
-    lock = filelock.FileLock(build_dir.with_name(build_dir.name + ".lock"))
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout as error:
-        raise PipelineError(
-            f"The search {build_dir.name} is being done by another process. "
-            "Wait until it has finished and run the command again."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -52,12 +52,13 @@ def fetch(address: str) -> Path:
             directory = Path(import_hub().resolve(address))
         load_module(directory, advice="It was removed.")
     except Exception as error:  # urllib, tarfile and the hub raise anything.
-        if directory.parent == cache_dir:
+        detail = str(error).rstrip(".")
+        if not isinstance(error, BackboneError):
+            detail = f"{type(error).__name__}: {detail}"
+        elif directory.parent == cache_dir:
             shutil.rmtree(directory, ignore_errors=True)
-        kind = "" if isinstance(error, BackboneError) else type(error).__name__
         raise BackboneError(
-            f"The module {address} could not be fetched: "
-            f"{kind}{': ' if kind else ''}{error}. {WAYS_OUT}"
+            f"The module {address} could not be fetched: {detail}. {WAYS_OUT}"
         ) from error
     return directory
 
@@ -93,5 +94,5 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass  # Alive, and another user's.
     return True

@@ -61,9 +61,21 @@ class FolderSource(Source):
         )
 
     def read(self, split: str, rows: Sequence[int]) -> Iterator[bytes]:
-        """Yields the bytes of each file."""
+        """Yields the bytes of each file.
+
+        Raises:
+            SourceError: If one cannot be read.
+        """
         for row in rows:
-            yield self._paths[split][row].read_bytes()
+            path = self._paths[split][row]
+            try:
+                yield path.read_bytes()
+            except OSError as error:
+                raise SourceError(
+                    f"The picture {path} cannot be read: {error.strerror}. "
+                    "What is finished is kept: put it back, or make it "
+                    "readable, and run the command again."
+                ) from error
 
 
 def require_folder(root: Path) -> None:
@@ -81,14 +93,27 @@ def require_folder(root: Path) -> None:
 
 
 def _images_below(root: Path) -> dict[str, Path]:
-    """Returns the pictures in the class folders below `root`, by id."""
-    return {
+    """Returns the pictures in the class folders below `root`, by id.
+
+    Raises:
+        SourceError: If a name is no UTF-8, and so no id.
+    """
+    by_id = {
         path.relative_to(root).as_posix(): path
         for folder in sorted(root.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
     }
+    try:
+        "".join(by_id).encode()
+    except UnicodeEncodeError as error:
+        raise SourceError(
+            f"A picture below {root} has a name that is no UTF-8, near "
+            f"{error.object[error.start - 20 : error.end]!a}. Expected: "
+            "UTF-8. Rename it and run the command again."
+        ) from error
+    return by_id
 
 
 def _divide(by_id: dict[str, Path]) -> dict[str, dict[str, Path]]:

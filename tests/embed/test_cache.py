@@ -1,6 +1,7 @@
 """Tests for `embed.cache`."""
 
 import dataclasses
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_round_trip_is_exact(num_rows, num_views, feature_dim, dtype, cuts):
     bounds = [0, *sorted(min(cut, num_rows[0]) for cut in cuts), num_rows[0]]
     train = [
         splits["train"].cut(start, stop)
-        for start, stop in zip(bounds, bounds[1:], strict=False)
+        for start, stop in itertools.pairwise(bounds)
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cache.h5"

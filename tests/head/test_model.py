@@ -1,5 +1,7 @@
 """Tests for `head.model`."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -76,3 +78,18 @@ def test_the_seed_decides_the_weights(rows):
 
     np.testing.assert_array_equal(first[0], again[0])
     assert not np.array_equal(first[0], other[0])
+
+
+def test_standardize_does_not_blow_up_a_constant_feature(rows):
+    """A feature that differs once by a little stays small."""
+    features = rows.features.copy()
+    features[:, :, 0] = 0
+    features[0, 0, 0] = 1e-4
+    head = build(
+        dataclasses.replace(rows, features=features),
+        normalization="standardize",
+    )
+    vector = np.zeros((1, 6), np.float32)
+    vector[0, 0] = 1.0
+
+    assert np.asarray(head.get_layer("standardize")(vector))[0, 0] < 20

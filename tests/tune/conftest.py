@@ -104,12 +104,17 @@ def _train_at_once(monkeypatch):
         specs.append(spec)
         rng = np.random.default_rng(zlib.crc32(spec.to_json().encode()) + seed)
         weights = rng.normal(size=(train.features.shape[-1], num_classes))
-
-        def model(features, training):
-            return features @ weights
-
-        is_right = model(val.features[:, 0], False).argmax(-1) == val.labels
-        return TrainedHead(model, {"val_accuracy": [float(is_right.mean())]})
+        logits = val.features[:, 0] @ weights
+        is_right = logits.argmax(-1) == val.labels
+        of_true = np.take_along_axis(logits, val.labels[:, np.newaxis], -1)[
+            :, 0
+        ]
+        losses = np.logaddexp.reduce(logits, axis=-1) - of_true
+        history = {
+            "val_accuracy": [float(is_right.mean())],
+            "val_loss": [float(losses.mean())],
+        }
+        return TrainedHead(None, history)
 
     monkeypatch.setattr("tune.hypermodel.train_head", train_head)
     monkeypatch.setattr("tune.search.draw_search", lambda trials, path: None)

@@ -80,6 +80,7 @@ def test_no_search_is_one_line(run):
     assert err.startswith("error: ")
 
 
+@pytest.mark.usefixtures("train_at_once")
 def test_search_of_another_cache_is_not_shown(run, search, make_cache):
     """`--cache` takes searches on that cache alone."""
     other = make_cache("other.h5", seed=1)

@@ -13,12 +13,12 @@ from tune.report import format_table
 from tune.report import trial_rows
 from tune.trials import rank_trials
 
-NUM_TRIALS = 30
+NUM_TRIALS = 22
 
 
 @pytest.fixture(name="result")
 def _result(search, train_at_once):
-    """A finished search of 30 trials and the reference recipe."""
+    """A finished search of 22 trials and the reference recipe."""
     assert not train_at_once
     return search(max_trials=NUM_TRIALS, console=Console(is_quiet=True))
 

@@ -1,6 +1,7 @@
 """Modules by address, from a server on this machine that can misbehave."""
 
 import contextlib
+import gc
 import gzip
 import hashlib
 import http.server
@@ -22,9 +23,13 @@ from embed.backbones import load_backbone
 from embed.backbones.fetch import fetch
 from embed.errors import BackboneError
 
+# tensorflow_hub 0.16.1 closes no connection.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
 ROOT = Path(__file__).parents[3]
 SIZE = (8, 8)  # Of the tiny module in conftest.py.
 SHORT_SILENCE_SECONDS = 0.5
+BOUND_SECONDS = 10  # For each failure; the hub's own would be for ever.
 KILL_SECONDS = 60  # Until a fetching process must have shown its lock.
 ADVICE = ("--data-dir", "TFHUB_CACHE_DIR", "hub:DIR", "--preset digits")
 FORM = "tf-hub-format=compressed"
@@ -68,7 +73,7 @@ class Server(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     """One request."""
 
-    def do_GET(self):  # noqa: N802  The base class calls it so.
+    def do_GET(self):
         """Answers as the server was told."""
         answer = self.server.answer
         self.server.paths.append(self.path)
@@ -99,6 +104,7 @@ def _server(monkeypatch):
         server.is_over.set()
         server.shutdown()
         thread.join()
+    gc.collect()  # Here, where what the hub left open is excused.
 
 
 @pytest.fixture(name="cache_dir")
@@ -199,7 +205,7 @@ def test_a_bad_answer_is_one_message_and_leaves_nothing(
     with pytest.raises(BackboneError) as caught:
         fetch(server.address)
 
-    assert time.monotonic() - began < 10 * SHORT_SILENCE_SECONDS
+    assert time.monotonic() - began < BOUND_SECONDS
     message = str(caught.value)
     assert message.startswith(f"The module {server.address} could not be")
     assert [way for way in ADVICE if way not in message] == []
@@ -210,9 +216,8 @@ def test_a_bad_answer_is_one_message_and_leaves_nothing(
     assert (fetch(server.address) / "saved_model.pb").is_file()
 
 
-def test_nobody_there_is_one_message(cache_dir, monkeypatch):
+def test_nobody_there_is_one_message(server, cache_dir):
     """A port that nobody listens on is told like any other failure."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/module/4"
@@ -232,8 +237,9 @@ def test_half_a_kept_folder_is_refused_and_named(
         path.rmdir() if path.is_dir() else path.unlink()
     request = BackboneRequest(handle=f"hub:{server.address}", image_size=SIZE)
 
-    with pytest.raises(BackboneError, match=f"{kept} .*delete that folder"):
+    with pytest.raises(BackboneError, match="delete that folder") as caught:
         load_backbone(request)
+    assert f"folder {kept} is no whole" in str(caught.value)
 
     kept.rename(cache_dir / "away")
     assert load_backbone(request).feature_dim == 4

@@ -8,6 +8,7 @@ import pytest
 from embed.errors import SourceError
 from embed.sources import SourceRequest
 from embed.sources import check_source
+from embed.sources import open_source
 from embed.sources.folder import FolderSource
 from embed.splits import is_held_out
 
@@ -81,7 +82,7 @@ def test_flat_folder_is_divided_by_hash(tmp_path):
     ids = ids_of(tmp_path)
 
     in_test = is_held_out(names, 0.2, salt="test")
-    assert ids["test"] == [n for n, is_test in zip(names, in_test) if is_test]
+    assert ids["test"] == np.array(names)[in_test].tolist()
     assert sorted(ids["train"] + ids["test"]) == names
     assert 20 < len(ids["test"]) < 60
 
@@ -136,15 +137,13 @@ def test_class_that_only_test_has_is_a_class(tmp_path):
     np.testing.assert_array_equal(source.splits["test"].labels, [1])
 
 
-@pytest.mark.parametrize("function", ["open", "check"])
+@pytest.mark.parametrize("function", [open_source, check_source])
 def test_no_folder(tmp_path, function):
     """The message says how the folder should look."""
-    with pytest.raises(SourceError, match="train/<class>/ .*--dataset folder"):
-        if function == "open":
-            FolderSource(tmp_path / "none")
-        else:
-            request = SourceRequest(dataset=f"folder:{tmp_path / 'none'}")
-            check_source(request)
+    request = SourceRequest(dataset=f"folder:{tmp_path / 'none'}")
+
+    with pytest.raises(SourceError, match=r"train/<class>/ .*--dataset folder"):
+        function(request)
 
 
 def test_empty_folder(tmp_path):
@@ -157,7 +156,7 @@ def test_folder_without_class_folders(tmp_path):
     """Pictures need a class folder above them."""
     touch(tmp_path, "1.png", "2.png")
 
-    with pytest.raises(SourceError, match="holds no pictures.*Put pictures"):
+    with pytest.raises(SourceError, match=r"holds no pictures.*Put pictures"):
         FolderSource(tmp_path)
 
 
@@ -186,4 +185,23 @@ def test_one_split_alone_is_refused(picture_folder, missing):
     shutil.rmtree(picture_folder / missing)
 
     with pytest.raises(SourceError):
+        FolderSource(picture_folder)
+
+
+def test_a_picture_that_vanishes_is_named(picture_folder):
+    """A file removed after it was listed is one error, with its path."""
+    source = FolderSource(picture_folder)
+    for path in (picture_folder / "train").rglob("*.png"):
+        path.unlink()
+
+    with pytest.raises(SourceError, match="run the command again"):
+        list(source.read("train", range(4)))
+
+
+def test_a_name_that_is_no_utf_8_is_refused(picture_folder):
+    """An id must be text; such a name is shown escaped."""
+    name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    (picture_folder / "train" / "cat" / name).write_bytes(b"")
+
+    with pytest.raises(SourceError, match="Rename it"):
         FolderSource(picture_folder)

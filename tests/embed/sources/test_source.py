@@ -79,7 +79,7 @@ def test_larger_limit_adds_to_a_smaller_one(ids, limit):
 
 def test_pictures_with_one_id_are_refused():
     """Rows are known by their ids: twice the same would mix them up."""
-    with pytest.raises(SourceError, match="has 2 images .* Rename them"):
+    with pytest.raises(SourceError, match=r"has 2 images .* Rename them"):
         ListedSource({"train": "abaa", "test": "i"})
 
 

@@ -196,7 +196,7 @@ def test_no_network(tmp_path, monkeypatch):
 
 @pytest.mark.real
 def test_real_pictures(pets_dir):
-    """The pets beside the checkout: 37 breeds, 80 and 20 or so pictures each."""
+    """The pets beside the checkout: 37 breeds, 80 pictures each or so."""
     source = TfdsSource("oxford_iiit_pet", str(pets_dir))
 
     counts = {name: len(i.labels) for name, i in source.splits.items()}

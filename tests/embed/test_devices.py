@@ -1,0 +1,111 @@
+"""Tests for `embed.devices`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from embed.devices import Devices
+from embed.devices import num_cpu_threads
+from embed.devices import prepare_devices
+
+
+@pytest.mark.parametrize(
+    ("devices", "text"),
+    [
+        (Devices(0, 0, 2), "no GPU, 2 CPU threads"),
+        (Devices(1, 4, 8), "1 physical and 4 logical GPUs, 8 CPU threads"),
+    ],
+)
+def test_description(devices, text):
+    """Physical and logical GPUs are counted apart."""
+    assert devices.describe() == text
+
+
+def test_devices_are_those_that_tensorflow_sees():
+    """The counts are TensorFlow's, and every GPU may grow."""
+    devices = prepare_devices()
+
+    physical = tf.config.list_physical_devices("GPU")
+    assert devices.num_physical_gpus == len(physical)
+    assert devices.num_logical_gpus == len(
+        tf.config.list_logical_devices("GPU")
+    )
+    assert devices.num_threads == num_cpu_threads() >= 1
+    for gpu in physical:
+        assert tf.config.experimental.get_memory_growth(gpu)
+
+
+@pytest.mark.parametrize("body", ["pass", "1 / 0"])
+def test_stderr_is_whole_again_after_a_quiet_start(body):
+    """What libraries shout is dropped; what comes later is not."""
+    program = (
+        "import os, contextlib\n"
+        "from embed.devices import quiet_start\n"
+        "with contextlib.suppress(ZeroDivisionError):\n"
+        "    with quiet_start():\n"
+        "        os.write(2, b'noise\\n')\n"
+        f"        {body}\n"
+        "os.write(2, b'signal\\n')\n"
+    )
+
+    streams = {
+        level: subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": level},
+            timeout=60,
+            check=True,
+        ).stderr
+        for level in ("3", "0")
+    }
+
+    assert streams == {"3": "signal\n", "0": "noise\nsignal\n"}
+
+
+@pytest.mark.parametrize("package", ["embed", "head", "tune"])
+def test_commands_start_without_heavy_imports(package):
+    """`--help` answers at once, since nothing heavy is loaded for it."""
+    program = (
+        f"import sys, {package}.cli\n"
+        "heavy = {'tensorflow', 'keras', 'keras_tuner', 'h5py', 'sklearn',"
+        " 'matplotlib', 'tensorflow_datasets'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert process.stdout == "[]\n"
+
+
+def test_seed_makes_what_follows_the_same():
+    """Seed 0 is a seed like any other; run apart, since it is for good."""
+    program = (
+        "import sys, numpy as np, tensorflow as tf, keras\n"
+        "from embed.devices import seed_everything\n"
+        "for seed in (0, 0, 1):\n"
+        "    seed_everything(seed)\n"
+        "    print(np.random.rand(), float(tf.random.uniform(())),"
+        " float(keras.random.uniform(())))\n"
+    )
+
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+
+    first, again, other = process.stdout.splitlines()
+    assert first == again
+    assert first != other

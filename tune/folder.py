@@ -1,0 +1,67 @@
+"""The folder of a search: where it is made and how it gets to its place.
+
+A search works in `searches/.building/NAME/` and moves to `searches/NAME/`
+when it is complete, so that an older result stands until then. What an
+interrupted search leaves there is what it goes on from.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from embed.errors import PipelineError
+
+# One level deeper than finished searches, where nothing looks for them.
+BUILDING = ".building"
+
+
+class SearchFolder:
+    """One search on disk, finished or not.
+
+    Args:
+        searches_dir: Where all searches are kept.
+        name: What it is called there.
+    """
+
+    def __init__(self, searches_dir: Path, name: str) -> None:
+        self.path = searches_dir / name
+        self.build_dir = searches_dir / BUILDING / name
+        self._old_dir = searches_dir / BUILDING / f"{name}.old"
+        self._lock_path = searches_dir / BUILDING / f"{name}.lock"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lets one process do the search; a dead one's lock is free.
+
+        Raises:
+            PipelineError: If another process is doing it.
+        """
+        self._lock_path.parent.mkdir(exist_ok=True)
+        lock = filelock.FileLock(self._lock_path)
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout as error:
+            raise PipelineError(
+                f"The search {self.path} is being done by another process. "
+                "Wait until it has finished and run the command again."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def mend(self) -> None:
+        """Undoes a swap that was killed half way, or finishes it."""
+        if self._old_dir.exists() and not self.path.exists():
+            self._old_dir.rename(self.path)
+        shutil.rmtree(self._old_dir, ignore_errors=True)
+
+    def swap(self) -> None:
+        """Puts the complete search in the place of an older one."""
+        if self.path.exists():
+            self.path.rename(self._old_dir)
+        self.build_dir.rename(self.path)
+        shutil.rmtree(self._old_dir, ignore_errors=True)
