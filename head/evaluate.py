@@ -47,6 +47,8 @@ class Evaluation:
         rows: The test rows.
         logits: `(num_images, num_classes)`.
         class_names: Names by class index.
+        views: Views whose logits were averaged.
+        is_end_to_end: Whether it started from the pictures.
     """
 
     metrics: Metrics
@@ -54,6 +56,8 @@ class Evaluation:
     rows: Rows
     logits: np.ndarray
     class_names: tuple[str, ...]
+    views: tuple[str, ...]
+    is_end_to_end: bool
 
     def to_payload(self) -> dict[str, Any]:
         """Returns what `--json` prints."""
@@ -63,6 +67,8 @@ class Evaluation:
                 name: {"top1": group.top1, "num_images": group.num_images}
                 for name, group in self.groups.items()
             },
+            "views": self.views,
+            "end_to_end": self.is_end_to_end,
         }
 
     def to_text(self) -> str:
@@ -129,6 +135,8 @@ def evaluate(
         rows=rows,
         logits=logits,
         class_names=cache.spec.class_names,
+        views=views,
+        is_end_to_end=is_end_to_end,
     )
 
 

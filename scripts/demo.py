@@ -64,7 +64,8 @@ def summarize(answers: dict[str, dict[str, Any]], seconds: float) -> str:
         ("best trial", best_spec),
         (
             "",
-            f"score {search['best_score']:.4f}, {search['num_trials']} trials",
+            f"validation accuracy {search['best_score']:.2%}, "
+            f"{search['num_trials']} trials",
         ),
         *(("picture", path) for path in pictures(best_spec.parent, run)),
         ("full model", answers["export"]["model"]),
@@ -88,9 +89,9 @@ def summarize(answers: dict[str, dict[str, Any]], seconds: float) -> str:
 
 
 def pictures(*folders: Path) -> list[Path]:
-    """Returns the plots in some folders, in the order of the folders."""
+    """Returns the plots in some folders, relative to the checkout."""
     return [
-        path
+        path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
         for folder in folders
         for path in sorted((ROOT / folder).glob("*.png"))
     ]
