@@ -12,8 +12,11 @@ is complete; its modification time says which artifact is the newest.
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import filelock
 
 from embed.cache import BUILD_COMMAND
 from embed.cache import FeatureCache
@@ -33,7 +36,8 @@ def newest_first(artifacts_dir: Path, pattern: str) -> list[Path]:
 
 def touch(path: Path) -> None:
     """Makes a finished artifact the newest, since it was asked for again."""
-    os.utime(path)
+    now = time.time_ns()  # The kernel's own clock lags by a few ms.
+    os.utime(path, ns=(now, now))
 
 
 def find_cache(artifacts_dir: Path, cache_path: Path | None) -> FeatureCache:
@@ -56,28 +60,29 @@ def find_cache(artifacts_dir: Path, cache_path: Path | None) -> FeatureCache:
 
 
 def find_cache_of(
-    artifacts_dir: Path, fingerprint: str, recorded_path: Path
+    artifacts_dir: Path, fingerprint: str, recorded_path: Path | None = None
 ) -> FeatureCache:
     """Opens the cache a run or search was made on, wherever it lies now.
 
     Args:
         artifacts_dir: Where to look when it is not where it was.
         fingerprint: Of its spec.
-        recorded_path: Where it was.
+        recorded_path: Where it was, if that is known.
 
     Raises:
         MissingArtifactError: If no cache has that fingerprint.
     """
     found = f"{CACHES}/*{fingerprint}.h5"
-    for path in (recorded_path, *newest_first(artifacts_dir, found)):
+    recorded = [recorded_path] if recorded_path else []
+    for path in (*recorded, *newest_first(artifacts_dir, found)):
         if path.is_file():
             cache = open_cache(path)
             if cache.fingerprint == fingerprint:
                 return cache
+    places = " nor ".join(map(str, (*recorded, artifacts_dir / CACHES)))
     raise MissingArtifactError(
-        f"The cache of fingerprint {fingerprint} is neither at "
-        f"{recorded_path} nor in {artifacts_dir / CACHES}. Build it again "
-        f"with `{BUILD_COMMAND}`, or name it with `--cache PATH`."
+        f"The cache of fingerprint {fingerprint} is not at {places}. Build it "
+        f"again with `{BUILD_COMMAND}`, or name it with `--cache PATH`."
     )
 
 
@@ -100,20 +105,26 @@ def replace_folder(directory: Path) -> Iterator[Path]:
     nothing is left.
     """
     part = directory.with_name(directory.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        shutil.rmtree(directory, ignore_errors=True)
-        part.rename(directory)
-    finally:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    # One writer at a time: two of the same run would share the part folder.
+    with filelock.FileLock(directory.parent / ".lock"):
         shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        try:
+            yield part
+            shutil.rmtree(directory, ignore_errors=True)
+            part.rename(directory)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a small file so that it is there whole or not at all."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, "utf-8")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 

@@ -1,24 +1,21 @@
 """The building of one cache: its blocks, computed or kept, and the file."""
 
 import contextlib
-import dataclasses
 import functools
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from embed.backbones import Backbone
-from embed.backbones import BackboneRequest
 from embed.blocks import Block
 from embed.blocks import BlockKey
 from embed.blocks import list_blocks
-from embed.blocks import missing_blocks
 from embed.blocks import read_block
 from embed.blocks import write_block
+from embed.build_request import BuildRequest
 from embed.cache import BUILD_COMMAND
 from embed.cache import FeatureCache
 from embed.cache import open_cache
@@ -30,6 +27,7 @@ from embed.embedder import check_engine
 from embed.engines import create_engine
 from embed.errors import BadImagesError
 from embed.errors import CorruptCacheError
+from embed.images import digest_content
 from embed.provenance import Provenance
 from embed.provenance import SkippedImage
 from embed.provenance import host_name
@@ -37,62 +35,9 @@ from embed.provenance import installed_versions
 from embed.provenance import now
 from embed.rows import StoredBlock
 from embed.sources import Source
-from embed.sources import SourceRequest
 from embed.spec import CacheSpec
-from embed.spec import SplitSpec
-from embed.spec import digest_rows
 
 NUM_LISTED = 5  # Bad pictures named in the error line; stderr lists them all.
-
-
-@dataclasses.dataclass(frozen=True)
-class BuildRequest:
-    """What a cache is built from and how.
-
-    Args:
-        source: Pictures and labels.
-        backbone: What embeds them.
-        views: Names of the views, the plain one first.
-        precision: What the backbone computes in.
-        dtype: What features are stored in.
-        engine: One of `ENGINES`, or `auto`.
-        batch_size: Images a call of the engine.
-        on_error: What a picture that cannot be decoded leads to: an error
-            after the pass, or a cache without it.
-    """
-
-    source: SourceRequest
-    backbone: BackboneRequest
-    views: tuple[str, ...] = ("plain", "flip")
-    precision: str = "float32"
-    dtype: str = "float32"
-    engine: str = "auto"
-    batch_size: int = 32
-    on_error: Literal["fail", "skip"] = "fail"
-
-
-def create_spec(
-    request: BuildRequest, source: Source, backbone: Backbone
-) -> CacheSpec:
-    """Returns what determines the rows of a cache."""
-    return CacheSpec(
-        dataset=source.name,
-        dataset_version=source.version,
-        class_names=source.class_names,
-        splits={
-            split: SplitSpec(
-                num_images=len(index.labels),
-                digest=digest_rows(index.image_ids, index.labels),
-            )
-            for split, index in source.splits.items()
-        },
-        backbone=backbone.name,
-        weights_digest=backbone.weights_digest,
-        image_size=backbone.image_size,
-        views=request.views,
-        precision=request.precision,
-        dtype=request.dtype,
-    )
 
 
 class Build:
@@ -130,7 +75,7 @@ class Build:
     def compute_missing(self, console: Console) -> None:
         """Computes and writes every block that is not there yet."""
         self._prepare_build_dir()
-        missing = list(missing_blocks(self._keys, self._build_dir))
+        missing = [key for key in self._keys if not self._is_done(key)]
         if not missing:
             return
         num_views = len(self._spec.views)
@@ -203,6 +148,16 @@ class Build:
         shutil.rmtree(self._build_dir, ignore_errors=True)
         self._build_dir.mkdir(parents=True)
         spec_path.write_text(self._spec.to_json())
+
+    def _is_done(self, key: BlockKey) -> bool:
+        """Tells whether a block is there, and of the pictures as they are."""
+        block = read_block(key.path_in(self._build_dir))
+        if block is None:
+            return False
+        pictures = self._source.read(key.split, list(key.rows))
+        return b"".join(map(digest_content, pictures)) == (
+            block.content_digests.tobytes()
+        )
 
     def _create_embedder(self, first: BlockKey) -> Embedder:
         engine = create_engine(

@@ -38,6 +38,7 @@ from embed.rows import Rows
 from embed.rows import StoredBlock
 from embed.spec import SCHEMA
 from embed.spec import CacheSpec
+from embed.spec import digest_arrays
 from embed.splits import Selection
 
 BUILD_COMMAND = "python -m embed build-cache"
@@ -84,6 +85,30 @@ class FeatureCache:
         rows = self._read_split(selection.split)
         return rows if selection.rows is None else rows.take(selection.rows)
 
+    def content_digests(self, split: str) -> np.ndarray:
+        """Returns the SHA-256 of each encoded image, uint8 `(n, 32)`.
+
+        Raises:
+            CorruptCacheError: If they cannot be read.
+        """
+        try:
+            with h5py.File(self.path, "r") as file:
+                digests: np.ndarray = file[split]["content_digests"][:]
+        except (OSError, KeyError) as error:
+            raise _corrupt(self.path, str(error)) from error
+        return digests
+
+    def pictures_digest(self) -> str:
+        """Returns the SHA-256 of what every picture held.
+
+        The fingerprint knows pictures by id; this tells a picture that was
+        replaced, or left out, under the same fingerprint. It does not depend
+        on the engine.
+        """
+        return digest_arrays(
+            self.content_digests(split) for split in sorted(self.num_images)
+        )
+
     def image_ids(self, split: str) -> tuple[str, ...]:
         """Returns the ids of a split in row order."""
         return self._read_split(split).image_ids
@@ -91,7 +116,7 @@ class FeatureCache:
     def _read_split(self, split: str) -> Rows:
         """Reads a split once; what is read stays in memory."""
         if split not in self._splits:
-            blocks = list(_read_blocks(self.path, split))
+            blocks = list(read_blocks(self.path, split))
             features = np.concatenate([b.features for b in blocks])
             ids = np.concatenate([b.image_ids for b in blocks])
             self._splits[split] = Rows(
@@ -223,7 +248,7 @@ def _stored_dtype(dtype: np.dtype) -> Any:
     return dtype
 
 
-def _read_blocks(path: Path, split: str) -> Iterator[StoredBlock]:
+def read_blocks(path: Path, split: str) -> Iterator[StoredBlock]:
     """Yields the blocks of a split, each checked against its digest."""
     try:
         with h5py.File(path, "r") as file:

@@ -106,7 +106,8 @@ def run_build_cache(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
         from embed.backbones import BackboneRequest
-        from embed.build import BuildRequest
+        from embed.backbones.request import DEFAULT_WEIGHTS
+        from embed.build_request import BuildRequest
         from embed.extract import build_cache
         from embed.sources import SourceRequest
         from embed.views import VIEW_SETS
@@ -123,7 +124,7 @@ def run_build_cache(
                 backbone=BackboneRequest(
                     handle=backbone or chosen.backbone,
                     weights=weights
-                    or ("imagenet" if backbone else chosen.weights),
+                    or (DEFAULT_WEIGHTS if backbone else chosen.weights),
                     image_size=(side, side),
                     seed=seed,
                 ),

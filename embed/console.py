@@ -230,9 +230,10 @@ def command(
         if error.errno not in DISK_ERRORS:
             raise
         text = (
-            f"{error.filename or 'A file'} cannot be written: "
-            f"{error.strerror}. What is finished is kept. Make room or choose "
-            "another folder with `--artifacts DIR`, and run the command again."
+            f"{error.filename or 'A file'} cannot be used: {error.strerror}. "
+            "What is finished is kept. Expected: room on the disk, and files "
+            "that can be read and written. See to it, or choose another "
+            "folder with `--artifacts DIR`, and run the command again."
         )
         raise _exit(text, EXIT_ERROR) from error
 

@@ -6,7 +6,6 @@ Each image is read and decoded once, whatever the number of views.
 
 import collections
 import dataclasses
-import hashlib
 import io
 import itertools
 import threading
@@ -31,6 +30,7 @@ from embed.errors import BackboneError
 from embed.errors import EngineError
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
+from embed.images import digest_content
 from embed.sources import Source
 from embed.views import VIEWS
 
@@ -136,7 +136,7 @@ class Embedder:
             error = str(problem)
         return DecodedImage(
             pixels=pixels,
-            content_digest=hashlib.sha256(encoded).digest(),
+            content_digest=digest_content(encoded),
             is_oriented=is_oriented(encoded),
             error=error,
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -17,19 +18,24 @@ from embed.artifacts import make_folder
 from embed.artifacts import touch
 from embed.backbones import load_backbone
 from embed.build import Build
-from embed.build import BuildRequest
-from embed.build import create_spec
+from embed.build_request import BuildRequest
+from embed.build_request import create_spec
 from embed.cache import BUILD_COMMAND
 from embed.cache import FeatureCache
 from embed.cache import open_cache
+from embed.cache import read_blocks
+from embed.cache import write_cache
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import choose_engine
 from embed.errors import BusyCacheError
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
+from embed.origin import is_made_of
 from embed.provenance import host_name
 from embed.provenance import now
+from embed.rows import StoredBlock
+from embed.sources import Source
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
@@ -98,9 +104,13 @@ def build_cache(
     spec = create_spec(request, source, backbone)
     path = cache_path or _default_path(artifacts_dir, request, spec)
     if not is_overwrite:
-        found = _find_serving(request, spec, path, artifacts_dir)
+        found = _find_serving(request, spec, source, path, artifacts_dir)
         if found is not None:
-            console.say(f"The cache {found.path} holds these vectors already.")
+            views = ", ".join(found.spec.views)
+            console.say(
+                f"The cache {found.path} holds these vectors already "
+                f"(views: {views})."
+            )
             touch(found.path)
             return BuildResult(found, 0, 0, {"total": time.monotonic() - began})
     with _lock(path):
@@ -125,12 +135,16 @@ def _default_path(
 
 
 def _find_serving(
-    request: BuildRequest, spec: CacheSpec, path: Path, artifacts_dir: Path
+    request: BuildRequest,
+    spec: CacheSpec,
+    source: Source,
+    path: Path,
+    artifacts_dir: Path,
 ) -> FeatureCache | None:
     """Returns a cache that holds the wanted vectors, if there is one.
 
-    One that left bad pictures out serves only who accepts that: they may be
-    mended by now.
+    One of other pictures under the same names does not serve. One that left
+    bad pictures out serves only who accepts that: they may be mended by now.
 
     Raises:
         StaleCacheError: If another cache lies where this one is to go.
@@ -143,14 +157,44 @@ def _find_serving(
         candidates = [there]
     elif path.parent == artifacts_dir / CACHES:
         candidates = [held for _, held in iterate_caches(artifacts_dir)]
-    for held in candidates:
-        if (
-            isinstance(held, FeatureCache)
-            and is_served_by(spec, held.spec)
-            and (request.on_error == "skip" or not held.provenance.skipped)
-        ):
+    serving = [
+        held
+        for held in candidates
+        if isinstance(held, FeatureCache)
+        and is_served_by(spec, held.spec)
+        and (request.on_error == "skip" or not held.provenance.skipped)
+        and is_made_of(held, source)
+    ]
+    for held in serving:
+        if held.path == path or held.spec == spec:
             return held
-    return None
+    return _take_views(serving[0], spec, path) if serving else None
+
+
+def _take_views(
+    held: FeatureCache, spec: CacheSpec, path: Path
+) -> FeatureCache:
+    """Writes a cache of some views of another, without computing any.
+
+    A cache of its own, since a head draws from every view that its cache has.
+    """
+    columns = [held.spec.views.index(view) for view in spec.views]
+
+    def take(split: str) -> Iterator[StoredBlock]:
+        for block in read_blocks(held.path, split):
+            features = block.features[:, columns]
+            yield dataclasses.replace(block, features=features)
+
+    with _lock(path):
+        write_cache(
+            path,
+            spec=spec,
+            provenance=held.provenance,
+            splits={
+                split: functools.partial(take, split) for split in spec.splits
+            },
+        )
+    return open_cache(path)
 
 
 def _require_served(wanted: CacheSpec, cache: FeatureCache) -> None:

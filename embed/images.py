@@ -6,6 +6,7 @@ PIL differs by up to 4 of 255 levels, so that nothing else may decode.
 """
 
 import functools
+import hashlib
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -44,6 +45,11 @@ def decode_and_resize(
     image = tf.image.resize(image, image_size, method="bilinear")
     image.set_shape((*image_size, CHANNELS))
     return image
+
+
+def digest_content(encoded: bytes) -> bytes:
+    """Returns the SHA-256 by which the bytes of a picture are known again."""
+    return hashlib.sha256(encoded).digest()
 
 
 class ImageDecoder:

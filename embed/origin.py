@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from collections.abc import Sequence
 
+import numpy as np
+
 from embed.backbones import Backbone
 from embed.backbones import load_backbone
 from embed.cache import FeatureCache
 from embed.errors import BackboneError
 from embed.errors import SourceError
+from embed.images import digest_content
+from embed.sources import Source
 from embed.sources import open_source
 
 
@@ -43,6 +47,8 @@ def read_pictures(
         SourceError: If the pictures are not there any more.
     """
     source = open_source(cache.provenance.source)
+    held = cache.image_ids(split)
+    digests = dict(zip(held, cache.content_digests(split), strict=True))
     row_of = {i: row for row, i in enumerate(source.splits[split].image_ids)}
     missing = [image_id for image_id in image_ids if image_id not in row_of]
     if missing:
@@ -52,4 +58,44 @@ def read_pictures(
             f"that {cache.path} was built from. Put them back, or build the "
             "cache again with `python -m embed build-cache`."
         )
-    return source.read(split, [row_of[image_id] for image_id in image_ids])
+    rows = [row_of[image_id] for image_id in image_ids]
+    return _check_content(cache, source.read(split, rows), image_ids, digests)
+
+
+def is_made_of(cache: FeatureCache, source: Source) -> bool:
+    """Tells whether every picture of a source is, byte by byte, in a cache.
+
+    Reads the pictures and decodes none.
+    """
+    for split, index in source.splits.items():
+        held = cache.image_ids(split)
+        digests = dict(zip(held, cache.content_digests(split), strict=True))
+        rows = [row for row, i in enumerate(index.image_ids) if i in digests]
+        for row, encoded in zip(rows, source.read(split, rows), strict=True):
+            if (
+                digest_content(encoded)
+                != digests[index.image_ids[row]].tobytes()
+            ):
+                return False
+    return True
+
+
+def _check_content(
+    cache: FeatureCache,
+    pictures: Iterator[bytes],
+    image_ids: Sequence[str],
+    digests: dict[str, np.ndarray],
+) -> Iterator[bytes]:
+    """Yields pictures that are what they were when the cache was built.
+
+    Raises:
+        SourceError: Names the first that is not.
+    """
+    for image_id, encoded in zip(image_ids, pictures, strict=True):
+        if digest_content(encoded) != digests[image_id].tobytes():
+            raise SourceError(
+                f"The picture {image_id} has changed since {cache.path} was "
+                "built. Expected: the same bytes. Build the cache again with "
+                "`python -m embed build-cache`."
+            )
+        yield encoded

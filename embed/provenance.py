@@ -9,7 +9,14 @@ import pydantic
 from embed.backbones.request import BackboneRequest
 from embed.sources.source import SourceRequest
 
-PACKAGES = ("headstart", "tensorflow", "keras", "numpy", "h5py")
+PACKAGES = (
+    "headstart",
+    "tensorflow",
+    "keras",
+    "keras-tuner",
+    "numpy",
+    "h5py",
+)
 
 
 class SkippedImage(pydantic.BaseModel, frozen=True, extra="forbid"):

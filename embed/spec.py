@@ -8,6 +8,7 @@ in it. Two builds with equal specs have equal rows.
 import hashlib
 import json
 from collections.abc import Iterable
+from collections.abc import Iterator
 
 import numpy as np
 import pydantic
@@ -108,10 +109,12 @@ def differences(
 
 def describe_differences(expected: CacheSpec, received: CacheSpec) -> str:
     """Returns `Expected: ... Received: ...`, naming each field that differs."""
-    fields = differences(expected, received)
-    left = ", ".join(f"{k}={_shorten(a)}" for k, (a, _) in fields.items())
-    right = ", ".join(f"{k}={_shorten(b)}" for k, (_, b) in fields.items())
-    return f"Expected: {left}. Received: {right}."
+    left, right = [], []
+    for name, (wanted, found) in differences(expected, received).items():
+        for field, a, b in _leaves(name, wanted, found):
+            left.append(f"{field}={_shorten(a)}")
+            right.append(f"{field}={_shorten(b)}")
+    return f"Expected: {', '.join(left)}. Received: {', '.join(right)}."
 
 
 def is_served_by(wanted: CacheSpec, held: CacheSpec) -> bool:
@@ -122,6 +125,20 @@ def is_served_by(wanted: CacheSpec, held: CacheSpec) -> bool:
     if not set(wanted.views) <= set(held.views):
         return False
     return wanted.model_copy(update={"views": held.views}) == held
+
+
+def _leaves(
+    name: str, wanted: object, found: object
+) -> Iterator[tuple[str, object, object]]:
+    """Yields the innermost fields in which two values differ."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for key in sorted(wanted.keys() | found.keys()):
+            if wanted.get(key) != found.get(key):
+                yield from _leaves(
+                    f"{name}.{key}", wanted.get(key), found.get(key)
+                )
+    else:
+        yield name, wanted, found
 
 
 def _shorten(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from embed.artifacts import CACHES
 from embed.artifacts import RUNS
 from embed.artifacts import SEARCHES
 from embed.artifacts import find_cache
@@ -15,6 +14,7 @@ from head.refit import train_run
 from head.run import RECORD
 from head.run import Run
 from head.run import find_run
+from head.run import load_run
 from head.spec import RECIPES
 from head.spec import HeadSpec
 from head.spec import load_spec
@@ -67,45 +67,58 @@ def find_or_train_run(
     run_dir: Path | None,
     cache_path: Path | None,
     *,
-    seed: int,
+    seed: int | None,
     console: Console,
 ) -> tuple[Run, FeatureCache]:
     """Returns the newer of the last run and the last `best.json`, trained.
 
+    A seed other than the run's has its spec trained again with that seed.
+
     Raises:
         MissingArtifactError: If there is neither.
     """
-    best = None if run_dir else _newest_best(artifacts_dir, cache_path)
-    if best is None or best[1] < _newest_run_time(artifacts_dir):
-        return find_run_and_cache(artifacts_dir, run_dir, cache_path)
-    path, _ = best
-    spec = load_spec(path)
-    if cache_path is None and spec.fingerprint is not None:
-        nowhere = artifacts_dir / CACHES
-        cache = find_cache_of(artifacts_dir, spec.fingerprint, nowhere)
+    wanted = open_cache(cache_path).fingerprint if cache_path else None
+    best = None if run_dir else _newest_best(artifacts_dir, wanted)
+    if best is None or best[1] < _newest_run_time(artifacts_dir, wanted):
+        run, cache = find_run_and_cache(artifacts_dir, run_dir, cache_path)
+        if seed in (None, run.record.seed):
+            return run, cache
+        spec = run.record.spec
     else:
-        cache = find_cache(artifacts_dir, cache_path)
-    console.say(f"Training the winner of the last search, {path}.")
+        path, _ = best
+        spec = load_spec(path)
+        if cache_path is None and spec.fingerprint is not None:
+            cache = find_cache_of(artifacts_dir, spec.fingerprint)
+        else:
+            cache = find_cache(artifacts_dir, cache_path)
+        console.say(f"Training the winner of the last search, {path}.")
     run = train_run(
-        cache, spec, seed=seed, artifacts_dir=artifacts_dir, console=console
+        cache,
+        spec,
+        seed=seed or 0,
+        artifacts_dir=artifacts_dir,
+        console=console,
     )
     return run, cache
 
 
 def _newest_best(
-    artifacts_dir: Path, cache_path: Path | None
+    artifacts_dir: Path, wanted: str | None
 ) -> tuple[Path, int] | None:
     """Returns the last winner of a search that fits, and when it was won."""
-    wanted = open_cache(cache_path).fingerprint if cache_path else None
     for path in newest_first(artifacts_dir, f"{SEARCHES}/*/{BEST}"):
         if wanted in (None, load_spec(path).fingerprint):
             return path, path.stat().st_mtime_ns
     return None
 
 
-def _newest_run_time(artifacts_dir: Path) -> int:
-    runs = newest_first(artifacts_dir, f"{RUNS}/*/{RECORD}")
-    return runs[0].stat().st_mtime_ns if runs else 0
+def _newest_run_time(artifacts_dir: Path, wanted: str | None) -> int:
+    """Returns when the last run that fits was finished, 0 if there is none."""
+    for path in newest_first(artifacts_dir, f"{RUNS}/*/{RECORD}"):
+        fingerprint = load_run(path.parent).record.cache_spec.fingerprint()
+        if wanted in (None, fingerprint):
+            return path.stat().st_mtime_ns
+    return 0
 
 
 def _cache_of(run: Run, artifacts_dir: Path) -> FeatureCache:

@@ -11,6 +11,7 @@ from typing import Literal
 import typer
 
 from embed.console import DEFAULT_ARTIFACTS
+from embed.console import MAX_SEED
 from embed.console import ArtifactsOption
 from embed.console import CacheOption
 from embed.console import JsonOption
@@ -180,7 +181,12 @@ def run_export_full_model(
     ] = "savedmodel,keras",
     tta: TtaOption = False,
     cache: CacheOption = None,
-    seed: SeedOption = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=MAX_SEED, help="Export this seed of the head; else any."
+        ),
+    ] = None,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -189,7 +195,7 @@ def run_export_full_model(
     """Stitch a head to its backbone and write the model that takes pictures.
 
     Without `--run` it takes the newer of the last run and the last best.json,
-    and trains the latter first, with the seed given. A model that does not
+    and trains the latter first. A model that does not
     answer what the head answers on cached features is not written.
 
     Example: python -m head export-full-model --format savedmodel

@@ -9,6 +9,7 @@ parity.json     how far each format is from the cached head; written last
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,19 +78,24 @@ class ServedModel(tf.Module):
     Args:
         model: Images to logits.
         labels_path: File of class names, which travels along.
+        names: Class names in the order of the logits.
     """
 
-    def __init__(self, model: keras.Model, labels_path: Path) -> None:
+    def __init__(
+        self, model: keras.Model, labels_path: Path, names: Sequence[str]
+    ) -> None:
         super().__init__()
         _, height, width, channels = model.input_shape
         self.model = model
         self.labels = tf.saved_model.Asset(str(labels_path))
-        names = labels_path.read_text("utf-8").splitlines()
+        class_names = tf.constant(list(names))
 
         def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
             logits = model(images, training=False)
             return {
-                "class_names": tf.gather(names, tf.argmax(logits, axis=-1)),
+                "class_names": tf.gather(
+                    class_names, tf.argmax(logits, axis=-1)
+                ),
                 "probabilities": tf.nn.softmax(logits),
                 "logits": logits,
             }
@@ -177,21 +183,49 @@ def export_full_model(
         labels = "".join(f"{name}\n" for name in cache.spec.class_names)
         (part / LABELS).write_text(labels, "utf-8")
         for name in steps:
-            answer = _write_and_read_back(name, model, part)
+            answer = _write_and_read_back(
+                name, model, part, cache.spec.class_names
+            )
             parity[name] = check_parity(f"{name} model", answer, sample, cache)
             progress.advance(note=name)
         record = {name: dataclasses.asdict(p) for name, p in parity.items()}
+        record |= _keep_others(directory, part, formats)
         (part / PARITY).write_text(json.dumps(record, indent=2), "utf-8")
     paths = {name: directory / FORMATS[name] for name in formats}
     return Export(directory, paths, parity)
 
 
+def _keep_others(
+    directory: Path, part: Path, formats: Sequence[str]
+) -> dict[str, Any]:
+    """Takes over the formats of an earlier export that were not asked for.
+
+    A run's name stands for its head, so that they are of the same model.
+
+    Returns:
+        By format what the old `parity.json` says of it.
+    """
+    try:
+        record = json.loads((directory / PARITY).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    kept = {}
+    for name in FORMATS.keys() - set(formats):
+        old = directory / FORMATS[name]
+        if name in record and old.exists():
+            copy = shutil.copytree if old.is_dir() else shutil.copy2
+            copy(old, part / FORMATS[name])
+            kept[name] = record[name]
+    return kept
+
+
 def _write_and_read_back(
-    name: str, model: keras.Model, part: Path
+    name: str, model: keras.Model, part: Path, class_names: Sequence[str]
 ) -> Callable[[Sequence[bytes]], Any]:
     """Writes one format and returns how it answers when read from there."""
     if name == "savedmodel":
-        ServedModel(model, part / LABELS).save(part / SAVED_MODEL)
+        served = ServedModel(model, part / LABELS, class_names)
+        served.save(part / SAVED_MODEL)
         loaded = tf.saved_model.load(str(part / SAVED_MODEL))
         serve = loaded.signatures[BYTES_SIGNATURE]
         return lambda encoded: serve(tf.constant(list(encoded)))["logits"]

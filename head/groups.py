@@ -139,11 +139,13 @@ def _read_groups(path: Path) -> dict[str, list[str]]:
             "another with `--groups FILE`."
         ) from error
     for group, names in groups.items():
-        if group == ALL or not _is_list_of_names(names):
+        is_file_name = group.isprintable() and not set(group) & set("/\\")
+        if group == ALL or not is_file_name or not _is_list_of_names(names):
             raise GroupsError(
                 f"The group {group!r} in {path} cannot be used. Expected: a "
                 f"list of at least one class name, in a group other than "
-                f"{ALL!r}, which has every class. Received: {names!r}. "
+                f"{ALL!r}, which has every class, whose name can be part of a "
+                f"file name. Received: {names!r}. "
                 "Correct the file that you give with `--groups`."
             )
     return groups

@@ -74,6 +74,8 @@ def draw_groups(
             strict=True,
         )
     )
+    for old in directory.glob("group-*.png"):
+        old.unlink()  # Of groups that another file named.
     paths = []
     for group, metrics in evaluation.groups.items():
         path = directory / f"group-{group}.png"

@@ -48,8 +48,8 @@ VIEW_MARKS = {"plain": "", "flip": "(mirrored)"}
 PREDICTIONS_NOTE = (
     f"{RIGHT_MARK} right    {WRONG_MARK} wrong, the true name in parentheses"
 )
-TRAIN_NOTE = "Train: measured while training, with dropout on."
-VAL_NOTE = "Validation: measured after each epoch, with dropout off."
+TRAIN_NOTE = "Train: while training, with dropout on and labels smoothed."
+VAL_NOTE = "Validation: after each epoch, without either."
 CURVES_INCHES = (10.0, 4.4)
 MAX_MARKED_EPOCHS = 30  # With more, the dots of a curve would touch.
 

@@ -70,9 +70,7 @@ def train_run(
         touch(directory / RECORD)
         return load_run(directory)
     make_folder(artifacts_dir / RUNS)
-    split = split_train(cache.image_ids("train"))
-    train, val = cache.take(split.train), cache.take(split.val)
-    require_rows(cache, train, val)
+    train, val = take_train_and_val(cache)
     began = time.monotonic()
     num_classes = len(cache.spec.class_names)
     with console.progress("Training", 2 * spec.epochs, "epochs") as progress:
@@ -99,6 +97,7 @@ def train_run(
         seed=seed,
         cache=str(cache.path),
         cache_spec=cache.spec,
+        pictures_digest=cache.pictures_digest(),
         val_accuracy=watched.history["val_accuracy"][-1],
         num_train=len(train),
         num_val=len(val),
@@ -129,12 +128,14 @@ def _require_chosen_on(spec: HeadSpec, cache: FeatureCache) -> None:
         )
 
 
-def require_rows(cache: FeatureCache, train: Rows, val: Rows) -> None:
-    """Refuses a cache too small to be divided.
+def take_train_and_val(cache: FeatureCache) -> tuple[Rows, Rows]:
+    """Returns the rows to train on and those to choose by.
 
     Raises:
         PipelineError: If no image fell to a side.
     """
+    split = split_train(cache.image_ids("train"))
+    train, val = cache.take(split.train), cache.take(split.val)
     if not len(train) or not len(val):
         raise PipelineError(
             f"The cache {cache.path} has too few images to be divided into "
@@ -142,11 +143,19 @@ def require_rows(cache: FeatureCache, train: Rows, val: Rows) -> None:
             f"Received: {len(train)} and {len(val)}. Add pictures and run "
             "`python -m embed build-cache` again."
         )
+    return train, val
 
 
 def _name_run(cache: FeatureCache, spec: HeadSpec, seed: int) -> str:
-    """Returns a name that stands for cache, spec and seed."""
-    identity = f"{cache.fingerprint}\0{spec.to_json()}\0{seed}"
+    """Returns a name that stands for cache, pictures, spec and seed."""
+    identity = "\0".join(
+        [
+            cache.fingerprint,
+            cache.pictures_digest(),
+            spec.to_json(),
+            str(seed),
+        ]
+    )
     digest = hashlib.sha256(identity.encode()).hexdigest()[:NAME_DIGITS]
     dataset = cache.path.stem.partition("-")[0]
     return f"{dataset}-seed{seed}-{digest}"

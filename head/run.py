@@ -39,6 +39,7 @@ class RunRecord(pydantic.BaseModel, frozen=True, extra="forbid"):
         seed: Of weights, order, views and dropout.
         cache: Where the cache lay.
         cache_spec: What the cache was made from.
+        pictures_digest: Of the content of its pictures.
         val_accuracy: After the last epoch, before the refit.
         num_train: Images fitted on before the refit.
         num_val: Images watched.
@@ -51,6 +52,7 @@ class RunRecord(pydantic.BaseModel, frozen=True, extra="forbid"):
     seed: int
     cache: str
     cache_spec: CacheSpec
+    pictures_digest: str
     val_accuracy: float
     num_train: int
     num_val: int
@@ -99,6 +101,12 @@ class Run:
                 f"The run {self.directory} was made on another cache than "
                 f"{cache.path}. {fields} Train on this one with "
                 f"`{TRAIN_COMMAND} --cache {cache.path}`."
+            )
+        if cache.pictures_digest() != self.record.pictures_digest:
+            raise StaleCacheError(
+                f"The run {self.directory} was made on other pictures than "
+                f"{cache.path} holds by now, under the same names. Train on "
+                f"these with `{TRAIN_COMMAND}`."
             )
 
 

@@ -70,7 +70,7 @@ def load_spec(path: Path) -> HeadSpec:
     """
     try:
         return HeadSpec.model_validate_json(path.read_text("utf-8"))
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except OSError as error:
         raise MissingArtifactError(
             f"There is no head spec at {path}. Expected: a JSON file such as "
             "the best.json of a search. Find one with "

@@ -73,7 +73,7 @@ def _tiny_module_dir(tmp_path_factory):
 def _tiny_request(picture_folder, tiny_module_dir):
     """The build of the drawn pictures with the tiny backbone, both views."""
     from embed.backbones import BackboneRequest
-    from embed.build import BuildRequest
+    from embed.build_request import BuildRequest
     from embed.sources import SourceRequest
 
     return BuildRequest(

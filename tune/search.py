@@ -1,9 +1,7 @@
 """Run a search: the reference recipe, then the trials of an oracle."""
 
 import contextlib
-import datetime
 import gc
-import importlib.metadata
 import re
 import time
 from collections.abc import Iterator
@@ -12,13 +10,14 @@ from pathlib import Path
 from embed.artifacts import SEARCHES
 from embed.artifacts import make_folder
 from embed.artifacts import touch
-from embed.cache import BUILD_COMMAND
+from embed.artifacts import write_text
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.errors import PipelineError
-from embed.rows import Rows
-from embed.splits import split_train
+from embed.provenance import installed_versions
+from embed.provenance import now
+from head.refit import take_train_and_val
 from head.spec import RECIPES
 from tune.folder import SearchFolder
 from tune.hypermodel import HeadTuner
@@ -41,9 +40,6 @@ from tune.trials import REFERENCE
 from tune.trials import TrialRecord
 from tune.trials import TrialStore
 from tune.trials import rank_trials
-from tune.trials import write_text
-
-PACKAGES = ("keras", "keras-tuner", "numpy", "tensorflow")
 
 
 def run_search(
@@ -78,6 +74,7 @@ def run_search(
     """
     spec = SearchSpec(
         fingerprint=cache.fingerprint,
+        pictures_digest=cache.pictures_digest(),
         oracle=oracle,
         max_trials=max_trials,
         max_epochs=max_epochs,
@@ -103,7 +100,7 @@ def _search(
 ) -> None:
     """Runs what is left of a search and writes its files."""
     began = time.monotonic()
-    train, val = _take_rows(cache)
+    train, val = take_train_and_val(cache)
     console.say(
         f"{len(train):,} training and {len(val):,} validation images, "
         f"{prepare_devices().describe()}."
@@ -159,9 +156,9 @@ def _write(
     summary = SearchSummary(
         spec=spec,
         cache=cache.path,
-        created=datetime.datetime.now(datetime.UTC).isoformat(),
+        created=now(),
         devices=prepare_devices().describe(),
-        versions={p: importlib.metadata.version(p) for p in PACKAGES},
+        versions=installed_versions(),
         seconds=seconds,
         num_trials=len(trials) - 1,
         best_trial=best.trial_id,
@@ -172,21 +169,6 @@ def _write(
     write_text(folder / TABLE, format_csv(trials))
     draw_search(trials, folder / PICTURE)
     write_text(folder / BEST, best.spec.model_dump_json(indent=2))
-
-
-def _take_rows(cache: FeatureCache) -> tuple[Rows, Rows]:
-    """Returns the rows to train on and those to score by."""
-    image_ids = cache.image_ids("train")
-    split = split_train(image_ids)
-    train, val = cache.take(split.train), cache.take(split.val)
-    if not len(train) or not len(val):
-        raise PipelineError(
-            f"The cache {cache.path} is too small for a search. Expected: "
-            "images to train on and images to score by. Received: "
-            f"{len(train)} and {len(val)}, out of {len(image_ids)}. Build one "
-            f"of more images with `{BUILD_COMMAND}`."
-        )
-    return train, val
 
 
 def _count_trials(spec: SearchSpec, console: Console) -> int:

@@ -4,12 +4,10 @@ import hashlib
 import importlib.metadata
 import json
 from typing import Literal
-from typing import get_args
 
 import pydantic
 
 OracleName = Literal["random", "bayesian", "hyperband", "grid"]
-ORACLES: tuple[OracleName, ...] = get_args(OracleName)
 
 SPACE_VERSION = 1  # Increment when `tune.space` asks or answers otherwise.
 DIGEST_DIGITS = 10  # 40 bits: enough to name folders.
@@ -20,6 +18,7 @@ class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     Args:
         fingerprint: Of the cache the heads are trained on.
+        pictures_digest: Of the content of its pictures.
         oracle: What proposes the trials.
         max_trials: Largest number of trials.
         max_epochs: Largest number of epochs of a trial.
@@ -29,6 +28,7 @@ class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     """
 
     fingerprint: str
+    pictures_digest: str
     oracle: OracleName
     max_trials: int = pydantic.Field(ge=1)
     max_epochs: int = pydantic.Field(ge=1)

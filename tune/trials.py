@@ -9,13 +9,13 @@ that KerasTuner saves of an oracle is ever read, neither another search's nor
 half a file, and every oracle resumes to the table that it would have given.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import pydantic
 
+from embed.artifacts import write_text
 from embed.errors import PipelineError
 from head.spec import HeadSpec
 
@@ -105,16 +105,6 @@ def read_trials(folder: Path) -> list[TrialRecord]:
         PipelineError: If a file is no record.
     """
     return [_read(path) for path in sorted(folder.glob("*.json"))]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file so that it is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def _read(path: Path) -> TrialRecord:

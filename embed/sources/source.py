@@ -143,6 +143,13 @@ def _check(source: Source) -> None:
             f"{list(source.class_names)}. Expected: at least {MIN_CLASSES} "
             "classes. Add pictures of another class, one folder each."
         )
+    for name in source.class_names:
+        if not name.isprintable():
+            raise SourceError(
+                f"The class name {name!r} of {source.name} cannot be printed "
+                "on a line. Expected: letters, digits and signs. Rename it and "
+                "run the command again."
+            )
     for split in SPLITS:
         index = source.splits.get(split)
         if index is None or not index.image_ids:

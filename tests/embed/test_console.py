@@ -113,7 +113,7 @@ def test_full_or_forbidden_disk(run_body, number):
     )
 
     assert process.returncode == 1
-    assert process.stderr.startswith("error: /x/y cannot be written: ")
+    assert process.stderr.startswith("error: /x/y cannot be used: ")
     assert "`--artifacts DIR`" in process.stderr
     assert process.stderr.count("\n") == 1
 

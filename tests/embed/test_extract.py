@@ -143,13 +143,52 @@ def test_overwrite_computes_again(build):
 
 
 def test_a_cache_with_more_views_serves(build):
-    """Who asks for the plain view gets the cache that has both."""
+    """The plain view is taken out of it: nothing is computed.
+
+    It is a cache of its own, since heads draw from every view there is.
+    """
     both = build()
 
     plain = build(views=("plain",))
 
-    assert plain.cache.path == both.cache.path
     assert plain.num_computed == 0
+    assert plain.cache.spec.views == ("plain",)
+    np.testing.assert_array_equal(
+        plain.cache.take(Selection("train")).features,
+        both.cache.take(Selection("train")).features[:, :1],
+    )
+
+
+def test_other_pictures_under_the_same_names_are_seen(build, picture_folder):
+    """What a picture holds counts, and not its name alone."""
+    first = build()
+    digest = first.cache.pictures_digest()
+    for path in (picture_folder / "train" / "dog").iterdir():
+        other = picture_folder / "train" / "cat" / path.name
+        path.write_bytes(other.read_bytes())
+
+    second = build()
+
+    assert second.num_computed == first.num_computed
+    assert second.cache.fingerprint == first.cache.fingerprint
+    assert second.cache.pictures_digest() != digest
+
+
+def test_kept_blocks_of_other_pictures_are_computed_again(
+    build, picture_folder
+):
+    """A build that failed keeps no block of pictures replaced since."""
+    bad = picture_folder / "train" / "cat" / "00.jpg"
+    good = bad.read_bytes()
+    bad.write_bytes(b"no picture")
+    with pytest.raises(BadImagesError):
+        build()
+    bad.write_bytes(good)
+    for path in (picture_folder / "test" / "dog").iterdir():
+        other = picture_folder / "test" / "cat" / path.name
+        path.write_bytes(other.read_bytes())
+
+    assert build().num_computed == 84
 
 
 def test_a_cache_with_fewer_views_does_not_serve(build, artifacts_dir):

@@ -1,11 +1,13 @@
 """Tests for `head.choice`."""
 
+import dataclasses
 import os
 
 import pytest
 
 from embed.console import Console
 from embed.errors import MissingArtifactError
+from embed.extract import build_cache
 from head.choice import choose_spec
 from head.choice import find_or_train_run
 from head.refit import train_run
@@ -105,3 +107,37 @@ def test_nothing_to_export_names_the_next_command(tmp_path):
         find_or_train_run(
             tmp_path, None, None, seed=0, console=Console(is_quiet=True)
         )
+
+
+def test_with_a_cache_the_runs_of_others_do_not_count(
+    tiny_cache, tiny_request, artifacts_dir, winner, tmp_path
+):
+    """A newer run on another cache does not hide a winner that fits."""
+    write_best(artifacts_dir, "fits", winner, age_seconds=10)
+    plain = build_cache(
+        dataclasses.replace(tiny_request, views=("plain",)),
+        artifacts_dir=tmp_path / "other",
+    ).cache
+    train_run(plain, HeadSpec(epochs=1), seed=0, artifacts_dir=artifacts_dir)
+
+    run, _ = find_or_train_run(
+        artifacts_dir,
+        None,
+        tiny_cache.path,
+        seed=None,
+        console=Console(is_quiet=True),
+    )
+
+    assert run.record.spec == winner
+
+
+def test_a_seed_that_is_asked_for_is_exported(tiny_cache, artifacts_dir):
+    """Another seed than the last run's has its spec trained again."""
+    spec = HeadSpec(epochs=1)
+    train_run(tiny_cache, spec, seed=0, artifacts_dir=artifacts_dir)
+
+    run, _ = find_or_train_run(
+        artifacts_dir, None, None, seed=1, console=Console(is_quiet=True)
+    )
+
+    assert (run.record.spec, run.record.seed) == (spec, 1)

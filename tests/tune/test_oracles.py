@@ -1,6 +1,7 @@
 """Tests for `tune.oracles`."""
 
 import math
+from typing import get_args
 
 import hypothesis
 import hypothesis.strategies as st
@@ -11,7 +12,7 @@ from tune.oracles import bracket_size
 from tune.oracles import create_oracle
 from tune.oracles import fit_brackets
 from tune.oracles import spread_seed
-from tune.spec import ORACLES
+from tune.spec import OracleName
 
 
 @hypothesis.given(
@@ -33,7 +34,7 @@ def test_seed_zero_is_a_seed():
     assert oracles[0].seed == oracles[1].seed == spread_seed(0)
 
 
-@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("name", get_args(OracleName))
 def test_every_oracle_keeps_to_the_number_of_trials(name):
     """Hyperband too, which has no such option in KerasTuner."""
     oracle = create_oracle(name, max_trials=7, max_epochs=9, seed=0)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import h5py
 import pytest
@@ -24,7 +25,7 @@ from head.train import DivergedError
 from head.train import train_head
 from tune import space
 from tune.folder import SearchFolder
-from tune.spec import ORACLES
+from tune.spec import OracleName
 from tune.trials import TrialStore
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ def without_seconds(result):
     return [trial.model_copy(update={"seconds": 0}) for trial in result.trials]
 
 
-@pytest.mark.parametrize("oracle", ORACLES)
+@pytest.mark.parametrize("oracle", get_args(OracleName))
 def test_a_search_leaves_its_files(search, oracle):
     """Every oracle runs end to end on real training."""
     result = search(oracle=oracle, max_trials=2, max_epochs=2)
@@ -133,7 +134,7 @@ def test_no_two_neighbouring_seeds_share_trials(search):
     assert len(set.union(*specs)) == sum(map(len, specs)) == 4 * 5
 
 
-@pytest.mark.parametrize("oracle", ORACLES)
+@pytest.mark.parametrize("oracle", get_args(OracleName))
 def test_an_interrupted_search_goes_on(search, train_at_once, oracle):
     """It trains only what is left and ends with the table of a whole one."""
     whole = search(oracle=oracle, max_trials=7, max_epochs=9)

@@ -1,5 +1,7 @@
 """Tests for `tune.space`."""
 
+from typing import get_args
+
 import keras_tuner
 import pytest
 
@@ -14,7 +16,7 @@ from tune.space import LEARNING_RATES
 from tune.space import NORMALIZATIONS
 from tune.space import count_grid_points
 from tune.space import suggest_spec
-from tune.spec import ORACLES
+from tune.spec import OracleName
 
 NUM_DRAWN = 200
 
@@ -115,7 +117,7 @@ def test_grid_has_as_many_points_as_it_says():
     assert count_grid_points() == 2**6 * len(NORMALIZATIONS)
 
 
-@pytest.mark.parametrize("oracle", ORACLES)
+@pytest.mark.parametrize("oracle", get_args(OracleName))
 def test_values_determine_the_spec(oracle):
     """The same values give the same spec: results are never guessed again."""
     assert draw_specs(oracle)[:20] == draw_specs(oracle)[:20]

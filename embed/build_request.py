@@ -1,0 +1,62 @@
+"""What a cache is built from, and the spec that follows from it."""
+
+import dataclasses
+from typing import Literal
+
+from embed.backbones import Backbone
+from embed.backbones import BackboneRequest
+from embed.sources import Source
+from embed.sources import SourceRequest
+from embed.spec import CacheSpec
+from embed.spec import SplitSpec
+from embed.spec import digest_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildRequest:
+    """What a cache is built from and how.
+
+    Args:
+        source: Pictures and labels.
+        backbone: What embeds them.
+        views: Names of the views, the plain one first.
+        precision: What the backbone computes in.
+        dtype: What features are stored in.
+        engine: One of `ENGINES`, or `auto`.
+        batch_size: Images a call of the engine.
+        on_error: What a picture that cannot be decoded leads to: an error
+            after the pass, or a cache without it.
+    """
+
+    source: SourceRequest
+    backbone: BackboneRequest
+    views: tuple[str, ...] = ("plain", "flip")
+    precision: str = "float32"
+    dtype: str = "float32"
+    engine: str = "auto"
+    batch_size: int = 32
+    on_error: Literal["fail", "skip"] = "fail"
+
+
+def create_spec(
+    request: BuildRequest, source: Source, backbone: Backbone
+) -> CacheSpec:
+    """Returns what determines the rows of a cache."""
+    return CacheSpec(
+        dataset=source.name,
+        dataset_version=source.version,
+        class_names=source.class_names,
+        splits={
+            split: SplitSpec(
+                num_images=len(index.labels),
+                digest=digest_rows(index.image_ids, index.labels),
+            )
+            for split, index in source.splits.items()
+        },
+        backbone=backbone.name,
+        weights_digest=backbone.weights_digest,
+        image_size=backbone.image_size,
+        views=request.views,
+        precision=request.precision,
+        dtype=request.dtype,
+    )
