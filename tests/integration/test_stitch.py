@@ -123,7 +123,7 @@ def test_a_changed_picture_is_refused_and_the_old_export_stays(
     path = picture_folder / "train" / "dog" / "00.jpg"
     path.write_bytes((picture_folder / "train/cat/00.jpg").read_bytes())
 
-    with pytest.raises(SourceError, match="dog/00.jpg has changed"):
+    with pytest.raises(SourceError, match=r"dog/00\.jpg has changed"):
         export_full_model(run, tiny_cache, artifacts_dir=tmp_path / "artifacts")
 
     assert (export.directory / "parity.json").read_bytes() == before
