@@ -22,8 +22,6 @@ from embed.console import create_app
 from embed.console import format_seconds
 from tune.spec import OracleName
 
-# As in `tune.spec`, whose import would make `--help` slow.
-
 app = create_app("Search the best head on a feature cache with KerasTuner.")
 
 
