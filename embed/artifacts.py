@@ -11,6 +11,7 @@ is complete; its modification time says which artifact is the newest.
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -32,6 +33,12 @@ def newest_first(artifacts_dir: Path, pattern: str) -> list[Path]:
     """Returns the files that match a pattern, the last written first."""
     paths = artifacts_dir.glob(pattern)
     return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def name_dataset(handle: str) -> str:
+    """Returns the part of a dataset's handle that names files for people."""
+    words = handle.rstrip("/").replace(":", "/").split("/")
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", words[-1])
 
 
 def touch(path: Path) -> None:

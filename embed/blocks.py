@@ -14,7 +14,6 @@ bit-identical whoever computes them. A block is one `.npz` file in
 import dataclasses
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -109,10 +108,3 @@ def read_block(path: Path) -> Block | None:
         return None
     except (zipfile.BadZipFile, RuntimeError):  # "Encrypted", by one bit.
         return None
-
-
-def missing_blocks(keys: list[BlockKey], build_dir: Path) -> Iterator[BlockKey]:
-    """Yields the blocks that still have to be computed."""
-    for key in keys:
-        if read_block(key.path_in(build_dir)) is None:
-            yield key

@@ -83,7 +83,19 @@ class Build:
         to_do = sum(len(key.rows) for key in missing) * num_views
         if to_do < total:
             console.say(f"Resuming: {total - to_do:,} views are there already.")
-        embedder = self._create_embedder(missing[0])
+        engine = create_engine(
+            self._engine_name,
+            self._backbone,
+            self._request.batch_size,
+            self._spec.precision,
+        )
+        embedder = Embedder(
+            source=self._source,
+            engine=engine,
+            image_size=self._spec.image_size,
+            views=self._spec.views,
+            dtype=self._spec.dtype,
+        )
         console.say(
             f"Embedding {to_do:,} views of {to_do // num_views:,} images with "
             f"{self._spec.backbone} on {self._engine_name}."
@@ -92,7 +104,14 @@ class Build:
         with console.progress(
             "Embedding", total, "views", done=total - to_do
         ) as progress:
-            for key, block in embedder.compute(missing, progress.advance):
+            blocks = embedder.compute(
+                missing,
+                on_views=progress.advance,
+                on_first_images=lambda images: check_engine(
+                    engine, self._backbone, images, self._spec.precision
+                ),
+            )
+            for key, block in blocks:
                 began = time.monotonic()
                 write_block(block, key.path_in(self._build_dir))
                 write_seconds += time.monotonic() - began
@@ -158,24 +177,6 @@ class Build:
         return b"".join(map(digest_content, pictures)) == (
             block.content_digests.tobytes()
         )
-
-    def _create_embedder(self, first: BlockKey) -> Embedder:
-        engine = create_engine(
-            self._engine_name,
-            self._backbone,
-            self._request.batch_size,
-            self._spec.precision,
-        )
-        embedder = Embedder(
-            source=self._source,
-            engine=engine,
-            image_size=self._spec.image_size,
-            views=self._spec.views,
-            dtype=self._spec.dtype,
-        )
-        images = embedder.first_batch(first)
-        check_engine(engine, self._backbone, images, self._spec.precision)
-        return embedder
 
     def _blocks(self, split: str) -> Iterator[tuple[BlockKey, Block]]:
         for key in self._keys:
@@ -243,7 +244,7 @@ def _bad_images(skipped: tuple[SkippedImage, ...]) -> BadImagesError:
     return BadImagesError(
         f"{len(skipped)} pictures cannot be decoded: {named}"
         f"{f' and {more} more, listed above' if more > 0 else ''}. Expected: "
-        "JPEG, PNG, BMP or GIF. The other features are kept: mend or remove "
-        f"them and run `{BUILD_COMMAND}` again, or leave them out with "
+        "JPEG, PNG, BMP, GIF or WebP. The other features are kept: mend or "
+        f"remove them and run `{BUILD_COMMAND}` again, or leave them out with "
         "`--on-error skip`."
     )

@@ -97,29 +97,31 @@ class Embedder:
         self,
         keys: Sequence[BlockKey],
         on_views: Callable[[int], None] = lambda num_views: None,
+        on_first_images: Callable[[np.ndarray], None] = lambda images: None,
     ) -> Iterator[tuple[BlockKey, Block]]:
         """Yields each block as soon as it is whole.
 
         Args:
             keys: Which blocks, in order.
             on_views: Called with the number of views of each batch.
+            on_first_images: Called once, before anything is embedded, with
+                the good images of the first batch
+                `(num_images, height, width, 3)`.
         """
         num_ahead = BATCHES_AHEAD * self._engine.batch_size
         with ThreadPoolExecutor(num_cpu_threads()) as pool:
             images = _map_ahead(
                 pool, self._decode_one, self._read(keys), num_ahead
             )
+            first = list(itertools.islice(images, self._engine.batch_size))
+            pixels = [image.pixels for image in first if not image.error]
+            on_first_images(
+                np.array(pixels, np.float32).reshape(-1, *self._image_size, 3)
+            )
+            images = itertools.chain(first, images)
             for key in keys:
                 of_block = itertools.islice(images, len(key.rows))
                 yield key, self._compute_block(of_block, on_views)
-
-    def first_batch(self, key: BlockKey) -> np.ndarray:
-        """Returns the good images of the first batch of a block, pixels."""
-        rows = list(key.rows)[: self._engine.batch_size]
-        images = map(self._decode_one, self._source.read(key.split, rows))
-        pixels = [image.pixels for image in images if not image.error]
-        self.num_decoded = 0  # The pass itself decodes them again.
-        return np.array(pixels, np.float32).reshape(-1, *self._image_size, 3)
 
     def _read(self, keys: Sequence[BlockKey]) -> Iterator[bytes]:
         for key in keys:

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import json
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import filelock
 from embed.artifacts import CACHES
 from embed.artifacts import iterate_caches
 from embed.artifacts import make_folder
+from embed.artifacts import name_dataset
 from embed.artifacts import touch
 from embed.backbones import load_backbone
 from embed.build import Build
@@ -129,8 +129,7 @@ def _default_path(
     artifacts_dir: Path, request: BuildRequest, spec: CacheSpec
 ) -> Path:
     """Returns `caches/NAME-FINGERPRINT.h5`, NAME being for people."""
-    words = request.source.dataset.rstrip("/").replace(":", "/").split("/")
-    name = re.sub(r"[^A-Za-z0-9_.]+", "_", words[-1])
+    name = name_dataset(request.source.dataset)
     return artifacts_dir / CACHES / f"{name}-{spec.fingerprint()}.h5"
 
 

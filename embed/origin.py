@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from collections.abc import Sequence
 
-import numpy as np
-
 from embed.backbones import Backbone
 from embed.backbones import load_backbone
 from embed.cache import FeatureCache
@@ -47,8 +45,7 @@ def read_pictures(
         SourceError: If the pictures are not there any more.
     """
     source = open_source(cache.provenance.source)
-    held = cache.image_ids(split)
-    digests = dict(zip(held, cache.content_digests(split), strict=True))
+    digests = _digests_by_id(cache, split)
     row_of = {i: row for row, i in enumerate(source.splits[split].image_ids)}
     missing = [image_id for image_id in image_ids if image_id not in row_of]
     if missing:
@@ -68,23 +65,26 @@ def is_made_of(cache: FeatureCache, source: Source) -> bool:
     Reads the pictures and decodes none.
     """
     for split, index in source.splits.items():
-        held = cache.image_ids(split)
-        digests = dict(zip(held, cache.content_digests(split), strict=True))
+        digests = _digests_by_id(cache, split)
         rows = [row for row, i in enumerate(index.image_ids) if i in digests]
         for row, encoded in zip(rows, source.read(split, rows), strict=True):
-            if (
-                digest_content(encoded)
-                != digests[index.image_ids[row]].tobytes()
-            ):
+            if digest_content(encoded) != digests[index.image_ids[row]]:
                 return False
     return True
+
+
+def _digests_by_id(cache: FeatureCache, split: str) -> dict[str, bytes]:
+    """Returns what `digest_content` said of each picture when it was seen."""
+    digests = cache.content_digests(split)
+    pairs = zip(cache.image_ids(split), digests, strict=True)
+    return {image_id: digest.tobytes() for image_id, digest in pairs}
 
 
 def _check_content(
     cache: FeatureCache,
     pictures: Iterator[bytes],
     image_ids: Sequence[str],
-    digests: dict[str, np.ndarray],
+    digests: dict[str, bytes],
 ) -> Iterator[bytes]:
     """Yields pictures that are what they were when the cache was built.
 
@@ -92,7 +92,7 @@ def _check_content(
         SourceError: Names the first that is not.
     """
     for image_id, encoded in zip(image_ids, pictures, strict=True):
-        if digest_content(encoded) != digests[image_id].tobytes():
+        if digest_content(encoded) != digests[image_id]:
             raise SourceError(
                 f"The picture {image_id} has changed since {cache.path} was "
                 "built. Expected: the same bytes. Build the cache again with "

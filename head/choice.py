@@ -15,11 +15,10 @@ from head.run import RECORD
 from head.run import Run
 from head.run import find_run
 from head.run import load_run
+from head.spec import BEST
 from head.spec import RECIPES
 from head.spec import HeadSpec
 from head.spec import load_spec
-
-BEST = "best.json"
 
 
 def choose_spec(

@@ -14,6 +14,8 @@ import pydantic
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
 
+BEST = "best.json"  # What a search calls the spec of its winner.
+
 Normalization = Literal["none", "l2", "sqrt", "standardize"]
 
 

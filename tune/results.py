@@ -19,12 +19,13 @@ from embed.artifacts import SEARCHES
 from embed.artifacts import newest_first
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
+from head.spec import BEST
 from tune.spec import SearchSpec
 from tune.trials import TrialRecord
 from tune.trials import rank_trials
 from tune.trials import read_trials
 
-BEST, SUMMARY, TRIALS = "best.json", "search.json", "trials"
+SUMMARY, TRIALS = "search.json", "trials"
 TABLE, PICTURE = "trials.csv", "search.png"
 SEARCH_COMMAND = "python -m tune search"
 

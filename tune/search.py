@@ -2,13 +2,13 @@
 
 import contextlib
 import gc
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from embed.artifacts import SEARCHES
 from embed.artifacts import make_folder
+from embed.artifacts import name_dataset
 from embed.artifacts import touch
 from embed.artifacts import write_text
 from embed.cache import FeatureCache
@@ -18,6 +18,7 @@ from embed.errors import PipelineError
 from embed.provenance import installed_versions
 from embed.provenance import now
 from head.refit import take_train_and_val
+from head.spec import BEST
 from head.spec import RECIPES
 from tune.folder import SearchFolder
 from tune.hypermodel import HeadTuner
@@ -25,7 +26,6 @@ from tune.hypermodel import TrialRunner
 from tune.plots import draw_search
 from tune.report import describe_outcome
 from tune.report import format_csv
-from tune.results import BEST
 from tune.results import PICTURE
 from tune.results import SUMMARY
 from tune.results import TABLE
@@ -195,8 +195,7 @@ def _describe_best(store: TrialStore) -> str:
 
 def _name_search(cache: FeatureCache, spec: SearchSpec) -> str:
     """Returns `DATASET-ORACLE-DIGEST`, the first two being for people."""
-    words = cache.spec.dataset.rstrip("/").replace(":", "/").split("/")
-    dataset = re.sub(r"[^A-Za-z0-9_.]+", "_", words[-1])
+    dataset = name_dataset(cache.spec.dataset)
     return f"{dataset}-{spec.oracle}-{spec.digest()}"
 
 

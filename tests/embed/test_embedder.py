@@ -87,15 +87,19 @@ def test_each_image_is_decoded_once(create_embedder):
     assert block.features.shape == (30, 2, 4)
 
 
-def test_first_look_is_not_counted(create_embedder):
-    """The batch that checks the engine is no part of the pass."""
+def test_first_look_costs_no_decode(create_embedder):
+    """The batch that checks the engine is shown before it is embedded."""
     embedder = create_embedder(batch_size=4)
+    seen = []
 
-    images = embedder.first_batch(BlockKey("train", 0, 0, 30))
+    def look(images):
+        seen.append((images.shape, embedder.num_computed))
 
-    assert images.shape == (4, 8, 8, 3)
-    assert embedder.num_decoded == 0
-    assert embedder.num_computed == 0
+    list(embedder.compute([BlockKey("train", 0, 0, 30)], on_first_images=look))
+
+    assert seen == [((4, 8, 8, 3), 0)]
+    assert embedder.num_decoded == 30
+    assert embedder.num_computed == 60
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 29, 30, 31])
@@ -153,9 +157,14 @@ def test_first_look_leaves_bad_pictures_out(create_embedder, picture_folder):
     """The engine is judged by pictures, not by zeros."""
     (picture_folder / "train" / "cat" / "00.jpg").write_bytes(b"")
 
-    images = create_embedder(4).first_batch(BlockKey("train", 0, 0, 30))
+    seen = []
+    list(
+        create_embedder(4).compute(
+            [BlockKey("train", 0, 0, 30)], on_first_images=seen.append
+        )
+    )
 
-    assert images.shape == (3, 8, 8, 3)
+    assert [images.shape for images in seen] == [(3, 8, 8, 3)]
 
 
 def test_one_view(create_embedder):
