@@ -19,12 +19,15 @@ from pathlib import Path
 
 import filelock
 
-from embed.cache import BUILD_COMMAND
 from embed.cache import FeatureCache
 from embed.cache import open_cache
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
+from embed.errors import StaleCacheError
 from embed.errors import StorageError
+from embed.seal import BUILD_COMMAND
+from embed.spec import CacheSpec
+from embed.spec import describe_differences
 
 CACHES, SEARCHES, RUNS, MODELS = "caches", "searches", "runs", "models"
 
@@ -90,6 +93,26 @@ def find_cache_of(
     raise MissingArtifactError(
         f"The cache of fingerprint {fingerprint} is not at {places}. Build it "
         f"again with `{BUILD_COMMAND}`, or name it with `--cache PATH`."
+    )
+
+
+def create_stale_error(
+    made_on: CacheSpec, cache: FeatureCache, *, subject: str, advice: str
+) -> StaleCacheError:
+    """Returns the error of an artifact made on another cache than is given.
+
+    Args:
+        made_on: What that cache was made from.
+        cache: The one that was given.
+        subject: The artifact and its verb, e.g. `"The run runs/a was made"`.
+        advice: What to run instead.
+
+    Returns:
+        One that names each field that differs, with both values.
+    """
+    return StaleCacheError(
+        f"{subject} on another cache than {cache.path}. "
+        f"{describe_differences(made_on, cache.spec)} {advice}"
     )
 
 

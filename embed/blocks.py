@@ -1,30 +1,32 @@
-"""Blocks: fixed ranges of rows, each complete on disk or absent.
+"""Blocks: fixed ranges of rows, computed together and then safe on disk.
 
 A build computes blocks in any order, in any process; resuming it is computing
-the missing ones. Batches never cross a block, so that its rows are
-bit-identical whoever computes them. A block is one `.npz` file in
-`NAME.h5.building/SPLIT/`, written beside its name and then moved there:
+what is in none. Batches never cross a block. A block is one `.npz` file in
+`NAME.h5.building/SPLIT/`, written beside its name and then moved there. It
+holds the rows that this build computed, and says itself which they are:
 
+    image_ids        utf-8 (num_rows,)      fixed length
     features         float32 or float16 (num_rows, num_views, feature_dim)
     content_digests  uint8 (num_rows, 32)   SHA-256 of each encoded image
     is_oriented      bool (num_rows,)       has an EXIF orientation
-    errors           utf-8 (num_rows,)      why a row has no features, or ""
+    stamps           int64 (num_rows, 3)    size, mtime and ctime of its file
 """
 
 import dataclasses
 import os
 import zipfile
+from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 BLOCK_ROWS = 256  # 3.7 MB of 1792-d features in two views; 5 s of a CPU.
-DIGEST_BYTES = 32  # SHA-256.
 
 
 @dataclasses.dataclass(frozen=True)
 class BlockKey:
-    """Which rows of which split a block holds.
+    """Which rows of which split a block is for.
 
     Args:
         split: `"train"` or `"test"`.
@@ -50,26 +52,44 @@ class BlockKey:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """What one pass over the rows of a block found.
+    """Rows that were computed, each with what it is known by.
 
     Args:
-        features: `(num_rows, num_views, feature_dim)`, zero in bad rows.
+        image_ids: UTF-8 `(num_rows,)`.
+        features: `(num_rows, num_views, feature_dim)`.
         content_digests: uint8 `(num_rows, 32)`.
         is_oriented: Booleans `(num_rows,)`: carries an EXIF orientation,
             which is not applied.
-        errors: Per row why it has no features, or `""`.
+        stamps: int64 `(num_rows, 3)`: size, mtime and ctime of its file when
+            it was read; -1 where they tell nothing.
     """
 
+    image_ids: np.ndarray
     features: np.ndarray
     content_digests: np.ndarray
     is_oriented: np.ndarray
-    errors: np.ndarray
+    stamps: np.ndarray
 
-    @property
-    def is_good(self) -> np.ndarray:
-        """Booleans `(num_rows,)`: the rows that have features."""
-        good: np.ndarray = self.errors == ""
-        return good
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def take(self, rows: np.ndarray) -> "Block":
+        """Returns some of the rows."""
+        return Block(**{name: v[rows] for name, v in vars(self).items()})
+
+
+BLOCK_COLUMNS = tuple(field.name for field in dataclasses.fields(Block))
+INDEX_COLUMNS = tuple(name for name in BLOCK_COLUMNS if name != "features")
+
+
+def join_blocks(blocks: Sequence[Block]) -> Block:
+    """Returns the rows of all of them."""
+    return Block(
+        **{
+            name: np.concatenate([getattr(block, name) for block in blocks])
+            for name in BLOCK_COLUMNS
+        }
+    )
 
 
 def list_blocks(num_images: dict[str, int]) -> list[BlockKey]:
@@ -85,26 +105,37 @@ def write_block(block: Block, path: Path) -> None:
     """Writes a block so that it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        np.savez(file, **vars(block))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with part.open("wb") as file:
+            np.savez(file, **vars(block))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_block(path: Path) -> Block | None:
-    """Reads a block; `None` when it is absent or damaged.
+    """Reads a block; `None` when it is absent or damaged."""
+    arrays = read_arrays(path, BLOCK_COLUMNS)
+    return Block(**arrays) if arrays is not None else None
 
-    The CRC-32 that `zipfile` keeps per array finds damage; a damaged block
-    counts as absent and is computed again.
+
+def read_arrays(
+    path: Path, names: Iterable[str]
+) -> dict[str, np.ndarray] | None:
+    """Reads some arrays of an `.npz` file; `None` if one cannot be read.
+
+    The CRC-32 that `zipfile` keeps per array finds damage; what is damaged
+    counts as absent.
     """
     try:
         with (  # Opened here: NumPy leaves a file it refuses open.
             path.open("rb") as file,
             np.load(file, allow_pickle=False) as arrays,
         ):
-            return Block(**{name: arrays[name] for name in arrays.files})
-    except (OSError, EOFError, ValueError, TypeError):
+            return {name: arrays[name] for name in names}
+    except (OSError, EOFError, ValueError, TypeError, KeyError):
         return None
     except (zipfile.BadZipFile, RuntimeError):  # "Encrypted", by one bit.
         return None

@@ -1,43 +1,48 @@
-"""The building of one cache: its blocks, computed or kept, and the file."""
+"""The building of one cache: what is missing, computed; then the file."""
 
-import contextlib
-import functools
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from embed.agreement import check_engine
+from embed.assembly import Assembly
 from embed.backbones import Backbone
 from embed.blocks import Block
-from embed.blocks import BlockKey
+from embed.blocks import join_blocks
 from embed.blocks import list_blocks
 from embed.blocks import read_block
 from embed.blocks import write_block
 from embed.build_request import BuildRequest
-from embed.cache import BUILD_COMMAND
 from embed.cache import FeatureCache
-from embed.cache import open_cache
-from embed.cache import write_cache
 from embed.console import Console
+from embed.current import CurrentPictures
 from embed.devices import prepare_devices
+from embed.embedder import BadImage
 from embed.embedder import Embedder
-from embed.embedder import check_engine
+from embed.embedder import TaskResult
 from embed.engines import create_engine
-from embed.errors import BadImagesError
-from embed.errors import CorruptCacheError
-from embed.images import digest_content
+from embed.errors import SourceError
+from embed.images import ImageDecoder
+from embed.journal import Journal
+from embed.journal import read_journal
+from embed.parents import BUILDING
+from embed.parents import SPEC
+from embed.parents import BlocksParent
+from embed.parents import Parent
+from embed.parents import read_spec
+from embed.plan import Plan
+from embed.plan import Task
+from embed.plan import make_plan
 from embed.provenance import Provenance
-from embed.provenance import SkippedImage
 from embed.provenance import host_name
 from embed.provenance import installed_versions
 from embed.provenance import now
-from embed.rows import StoredBlock
+from embed.seal import BUILD_COMMAND
 from embed.sources import Source
 from embed.spec import CacheSpec
-
-NUM_LISTED = 5  # Bad pictures named in the error line; stderr lists them all.
 
 
 class Build:
@@ -47,9 +52,11 @@ class Build:
         request: What to build.
         spec: What its rows are determined by.
         source: Where the images come from.
+        pictures: The same, as they are now.
         backbone: What embeds them.
         engine_name: What runs the backbone.
         path: Where the finished cache goes.
+        parents: Where rows may be known already.
     """
 
     def __init__(
@@ -57,30 +64,35 @@ class Build:
         request: BuildRequest,
         spec: CacheSpec,
         source: Source,
+        pictures: CurrentPictures,
         backbone: Backbone,
         engine_name: str,
         path: Path,
+        parents: Sequence[Parent],
     ) -> None:
         self._request, self._spec, self._source = request, spec, source
-        self._backbone, self._engine_name = backbone, engine_name
-        self._path = path
-        self._build_dir = path.with_name(path.name + ".building")
+        self._pictures, self._backbone = pictures, backbone
+        self._engine_name, self._path = engine_name, path
+        self._parents = list(parents)
+        self._build_dir = build_dir_of(path)
         self._keys = list_blocks(
             {name: split.num_images for name, split in spec.splits.items()}
         )
+        self._bad: dict[tuple[str, int], BadImage] = {}
         self.num_computed = 0
         self.num_decoded = 0
         self.seconds: dict[str, float] = {}
 
     def compute_missing(self, console: Console) -> None:
-        """Computes and writes every block that is not there yet."""
-        self._prepare_build_dir()
-        missing = [key for key in self._keys if not self._is_done(key)]
-        if not missing:
+        """Computes and writes every row that nobody knows."""
+        plan = self._plan()
+        tasks = plan.list_tasks(self._keys)
+        if not tasks:
             return
-        num_views = len(self._spec.views)
-        total = sum(len(key.rows) for key in self._keys) * num_views
-        to_do = sum(len(key.rows) for key in missing) * num_views
+        self._build_dir.mkdir(parents=True, exist_ok=True)
+        (self._build_dir / SPEC).write_text(self._spec.to_json(), "utf-8")
+        total = sum(len(k.rows) for k in self._keys) * len(self._spec.views)
+        to_do = sum(task.num_views for task in tasks)
         if to_do < total:
             console.say(f"Resuming: {total - to_do:,} views are there already.")
         engine = create_engine(
@@ -92,159 +104,159 @@ class Build:
         embedder = Embedder(
             source=self._source,
             engine=engine,
-            image_size=self._spec.image_size,
-            views=self._spec.views,
+            decoder=ImageDecoder(
+                self._spec.image_size, self._request.max_pixels
+            ),
+            feature_dim=self._backbone.feature_dim,
             dtype=self._spec.dtype,
         )
         console.say(
-            f"Embedding {to_do:,} views of {to_do // num_views:,} images with "
+            f"Embedding {to_do:,} views of "
+            f"{sum(len(task.rows) for task in tasks):,} images with "
             f"{self._spec.backbone} on {self._engine_name}."
         )
+        journal = Journal(self._build_dir, self._engine_name)
         write_seconds = 0.0
         with console.progress(
             "Embedding", total, "views", done=total - to_do
         ) as progress:
-            blocks = embedder.compute(
-                missing,
+            results = embedder.compute(
+                tasks,
                 on_views=progress.advance,
                 on_first_images=lambda images: check_engine(
                     engine, self._backbone, images, self._spec.precision
                 ),
+                on_task=lambda task: journal.begin_block(
+                    task.key.split, task.key.number, task.num_views
+                ),
             )
-            for key, block in blocks:
+            for task, result in results:
                 began = time.monotonic()
-                write_block(block, key.path_in(self._build_dir))
+                self._keep(task, result, plan)
                 write_seconds += time.monotonic() - began
         self.num_computed = embedder.num_computed
         self.num_decoded = embedder.num_decoded
         self.seconds = {**embedder.seconds, "write": write_seconds}
 
     def assemble(self, console: Console) -> FeatureCache:
-        """Turns the blocks into one file and removes them.
+        """Turns all that is known into one file and removes the blocks.
 
         Raises:
             BadImagesError: If pictures could not be decoded and the request
-                is to fail then. The good blocks are kept.
+                is to fail then, or if nothing of a split would be left. The
+                good rows are kept.
         """
-        skipped, num_oriented = self._inspect()
-        if skipped and self._request.on_error == "fail":
-            for image in skipped:
-                console.say(f"{image.split} {image.image_id}: {image.reason}")
-            raise _bad_images(skipped)
-        provenance = Provenance(
-            source=self._request.source,
-            backbone=self._request.backbone,
-            engine=self._engine_name,
-            created=now(),
-            host=host_name(),
-            devices=prepare_devices().describe(),
-            versions=installed_versions(),
-            seconds=self.seconds,
-            skipped=skipped,
-            num_oriented=num_oriented,
-        )
-        write_cache(
-            self._path,
+        assembly = Assembly(
+            plan=self._plan(),
             spec=self._spec,
-            provenance=provenance,
-            splits={
-                split: functools.partial(self._stored_blocks, split)
-                for split in self._spec.splits
-            },
+            source=self._source,
+            pictures=self._pictures,
+            bad=self._bad,
         )
-        shutil.rmtree(self._build_dir)
-        return open_cache(self._path)
-
-    def _prepare_build_dir(self) -> None:
-        """Keeps blocks of the same spec; blocks of another are no use."""
-        spec_path = self._build_dir / "spec.json"
-        with contextlib.suppress(OSError, ValueError):
-            if (
-                CacheSpec.model_validate_json(spec_path.read_text())
-                == self._spec
-            ):
-                return
+        assembly.require_rows(self._request.on_error, console)
+        attempts = read_journal(self._build_dir)
+        engine = self._engine_name if attempts else assembly.engine
+        cache = assembly.write(
+            self._path,
+            Provenance(
+                source=self._request.source,
+                backbone=self._request.backbone,
+                engine=engine or self._engine_name,
+                max_pixels=self._request.max_pixels,
+                created=now(),
+                host=host_name(),
+                devices=prepare_devices().describe(),
+                versions=installed_versions(),
+                seconds=self.seconds,
+                skipped=assembly.skipped,
+                num_oriented=assembly.num_oriented,
+                parents=assembly.parent_names,
+                attempts=attempts,
+            ),
+            self._backbone.feature_dim,
+        )
         shutil.rmtree(self._build_dir, ignore_errors=True)
-        self._build_dir.mkdir(parents=True)
-        spec_path.write_text(self._spec.to_json())
+        assembly.remove_used_up(self._path.parent)
+        return cache
 
-    def _is_done(self, key: BlockKey) -> bool:
-        """Tells whether a block is there, and of the pictures as they are."""
-        block = read_block(key.path_in(self._build_dir))
-        if block is None:
-            return False
-        pictures = self._source.read(key.split, list(key.rows))
-        return b"".join(map(digest_content, pictures)) == (
-            block.content_digests.tobytes()
+    def _plan(self) -> Plan:
+        own = BlocksParent(self._build_dir, self._spec.views)
+        return make_plan(
+            self._spec,
+            self._pictures,
+            [own, *self._parents],
+            accepts_errors=self._request.on_error == "skip",
         )
 
-    def _blocks(self, split: str) -> Iterator[tuple[BlockKey, Block]]:
-        for key in self._keys:
-            if key.split == split:
-                block = read_block(key.path_in(self._build_dir))
-                if block is None:
-                    raise CorruptCacheError(
-                        f"Block {key.number} of {split} in {self._build_dir} "
-                        "was damaged or removed while the cache was built. "
-                        f"Run `{BUILD_COMMAND}` again: it computes that block."
-                    )
-                yield key, block
+    def _keep(self, task: Task, result: TaskResult, plan: Plan) -> None:
+        """Adds the result of a task to its block, on disk."""
+        split, rows = task.key.split, result.rows
+        for image in result.bad:
+            self._bad[split, image.row] = image
+        if not len(rows):
+            return
+        features = result.features
+        if task.views != self._spec.views:
+            features = self._complete(task, result, plan)
+        self._pictures.learn(split, rows, result.content_digests)
+        image_ids = self._source.splits[split].image_ids
+        ids = [image_ids[row].encode() for row in rows.tolist()]
+        block = Block(
+            image_ids=np.array(ids),
+            features=features,
+            content_digests=result.content_digests,
+            is_oriented=result.is_oriented,
+            stamps=self._pictures.stamps(split)[rows],
+        )
+        path = task.key.path_in(self._build_dir)
+        old = read_block(path)
+        if old is not None:
+            is_kept = ~np.isin(old.image_ids, block.image_ids)
+            block = join_blocks([old.take(np.flatnonzero(is_kept)), block])
+        write_block(block, path)
 
-    def _inspect(self) -> tuple[tuple[SkippedImage, ...], int]:
-        """Returns the bad pictures, and how many are oriented.
-
-        Blocks with a bad picture are removed where the request is to fail,
-        so that they are computed again once the picture is mended.
+    def _complete(
+        self, task: Task, result: TaskResult, plan: Plan
+    ) -> np.ndarray:
+        """Puts computed views beside those that a parent knows.
 
         Raises:
-            BadImagesError: If nothing of a split would be left.
+            SourceError: If a picture changed since the plan was made.
         """
-        skipped: list[SkippedImage] = []
-        num_oriented = 0
-        for split in self._spec.splits:
-            image_ids = self._source.splits[split].image_ids
-            num_before = len(skipped)
-            for key, block in self._blocks(split):
-                num_oriented += int(block.is_oriented.sum())
-                bad_rows = np.flatnonzero(~block.is_good)
-                skipped += [
-                    SkippedImage(
-                        split=split,
-                        image_id=image_ids[key.start + row],
-                        reason=str(block.errors[row]),
-                    )
-                    for row in bad_rows
-                ]
-                if len(bad_rows) and self._request.on_error == "fail":
-                    key.path_in(self._build_dir).unlink()
-            if len(skipped) - num_before == len(image_ids):
-                shutil.rmtree(self._build_dir / split)
-                raise _bad_images(tuple(skipped[num_before:]))
-        return tuple(skipped), num_oriented
-
-    def _stored_blocks(self, split: str) -> Iterator[StoredBlock]:
-        """Yields the good rows of each block, with labels and ids."""
-        index = self._source.splits[split]
-        ids = np.char.encode(np.array(index.image_ids), "utf-8")
-        for key, block in self._blocks(split):
-            rows = key.start + np.flatnonzero(block.is_good)
-            yield StoredBlock(
-                features=block.features[block.is_good],
-                labels=index.labels[rows].astype(np.int32),
-                image_ids=ids[rows],
-                content_digests=block.content_digests[block.is_good],
+        split, rows = task.key.split, result.rows
+        views = self._spec.views
+        is_same = self._pictures.have(split, rows, result.content_digests)
+        if not is_same.all():
+            row = int(rows[~is_same][0])
+            raise SourceError(
+                "The picture "
+                f"{self._source.splits[split].image_ids[row]} changed while "
+                "the cache was built. What is finished is kept: run "
+                f"`{BUILD_COMMAND}` again."
             )
+        shape = len(rows), len(views), result.features.shape[2]
+        features = np.empty(shape, result.features.dtype)
+        columns = [views.index(view) for view in task.views]
+        features[:, columns] = result.features
+        known = [view for view in views if view not in task.views]
+        columns = [views.index(view) for view in known]
+        features[:, columns] = plan.read(split, rows, known)
+        return features
 
 
-def _bad_images(skipped: tuple[SkippedImage, ...]) -> BadImagesError:
-    named = ", ".join(
-        f"{image.image_id} ({image.reason})" for image in skipped[:NUM_LISTED]
-    )
-    more = len(skipped) - NUM_LISTED
-    return BadImagesError(
-        f"{len(skipped)} pictures cannot be decoded: {named}"
-        f"{f' and {more} more, listed above' if more > 0 else ''}. Expected: "
-        "JPEG, PNG, BMP, GIF or WebP. The other features are kept: mend or "
-        f"remove them and run `{BUILD_COMMAND}` again, or leave them out with "
-        "`--on-error skip`."
-    )
+def build_dir_of(path: Path) -> Path:
+    """Returns where the blocks of a cache lie until it is finished."""
+    return path.with_name(path.name + BUILDING)
+
+
+def set_aside_other_build(path: Path, spec: CacheSpec) -> None:
+    """Renames the blocks of a cache if their numbers mean other rows."""
+    build_dir = build_dir_of(path)
+    held = read_spec(build_dir)
+    if build_dir.exists() and held is None:
+        shutil.rmtree(build_dir)  # It does not say what its vectors are.
+    elif held is not None and held != spec:
+        name = build_dir.name.removesuffix(BUILDING)
+        aside = f"{name}.{held.fingerprint()}{BUILDING}"
+        shutil.rmtree(build_dir.with_name(aside), ignore_errors=True)
+        build_dir.rename(build_dir.with_name(aside))

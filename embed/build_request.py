@@ -5,6 +5,7 @@ from typing import Literal
 
 from embed.backbones import Backbone
 from embed.backbones import BackboneRequest
+from embed.images import DEFAULT_MAX_PIXELS
 from embed.sources import Source
 from embed.sources import SourceRequest
 from embed.spec import CacheSpec
@@ -26,6 +27,8 @@ class BuildRequest:
         batch_size: Images a call of the engine.
         on_error: What a picture that cannot be decoded leads to: an error
             after the pass, or a cache without it.
+        max_pixels: Largest number of pixels a picture may have; larger ones
+            count as pictures that cannot be decoded.
     """
 
     source: SourceRequest
@@ -36,6 +39,7 @@ class BuildRequest:
     engine: str = "auto"
     batch_size: int = 32
     on_error: Literal["fail", "skip"] = "fail"
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
 
 def create_spec(

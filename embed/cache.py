@@ -1,51 +1,61 @@
 """The feature cache: what a frozen backbone saw, in one HDF5 file.
 
-Layout, schema 1, for each split of `n` images, `v` views per image and `d`
-features; rows are divided into blocks of 256:
+Layout, schema 2, for each split of `n` images, `v` views per image and `d`
+features:
 
     /SPLIT/features         float32 or float16 (n, v, d)  view 0 is the image
     /SPLIT/labels           int32   (n,)    class indices, from 0
     /SPLIT/image_ids        utf-8   (n,)    fixed length, zero-padded
     /SPLIT/content_digests  uint8   (n, 32) SHA-256 of each encoded image
-    /SPLIT/block_digests    uint8   (b, 32) SHA-256 of a block's vectors,
-                                            labels, ids and content digests
+    /SPLIT/is_oriented      uint8   (n,)    1: has an EXIF orientation
+    /SPLIT/row_digests      uint8   (n, 32) SHA-256 of split, row number and
+                                            all of the above
     attribute spec          canonical JSON of a `CacheSpec`, bytes
     attribute fingerprint   of that spec, bytes
     attribute provenance    JSON of a `Provenance`, bytes
 
-Equal specs give equal datasets, bit by bit; what may differ between two
-builds of the same thing is in the provenance. A cache is complete or absent:
-it is written beside its final path, then moved there.
+Every column is contiguous, and every byte of the file is covered by a digest:
+rows by their own, all else by the seal (`embed/seal.py`), which is checked
+when a cache is opened. Rows are read at their places, so that a damaged file
+is never parsed. Equal specs give equal columns, bit by bit. A cache is complete
+or absent: it is written beside its final path, then moved there.
 """
 
-import dataclasses
+import hashlib
 import os
-from collections.abc import Callable
+import weakref
+from collections.abc import Iterable
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
-import pydantic
 
-from embed.blocks import BLOCK_ROWS
-from embed.errors import CorruptCacheError
+from embed.ahead import map_ahead
+from embed.columns import read_column
+from embed.devices import num_cpu_threads
 from embed.errors import MissingArtifactError
-from embed.errors import StaleCacheError
-from embed.provenance import Provenance
+from embed.rows import RowIndex
 from embed.rows import Rows
-from embed.rows import StoredBlock
-from embed.spec import SCHEMA
-from embed.spec import CacheSpec
+from embed.rows import StoredRows
+from embed.seal import BUILD_COMMAND
+from embed.seal import Seal
+from embed.seal import corrupt
+from embed.seal import read_seal
 from embed.spec import digest_arrays
 from embed.splits import Selection
 
-BUILD_COMMAND = "python -m embed build-cache"
+INDEX_COLUMNS = ("labels", "image_ids", "content_digests", "is_oriented")
+ROW_DIGESTS = "row_digests"
+PIECE_ROWS = 256  # Read and checked by a thread at a time.
+ALIGNED_BYTES = 64  # TensorFlow shares memory that starts on such a byte.
 
 
 class FeatureCache:
     """A finished cache, opened for reading.
+
+    It stays what it was when it was opened: a cache that is replaced or
+    removed meanwhile goes on to be read.
 
     Example:
         cache = open_cache(Path("artifacts/caches/pets-9f3c.h5"))
@@ -53,50 +63,57 @@ class FeatureCache:
 
     Args:
         path: Where it lies.
-        spec: What its rows are determined by.
-        provenance: How it came about.
-        num_images: Number of rows by split.
-        feature_dim: Number of features a vector.
+        descriptor: Of the open file, closed when the cache is let go.
+        seal: What the file says of itself.
     """
 
-    def __init__(
-        self,
-        *,
-        path: Path,
-        spec: CacheSpec,
-        provenance: Provenance,
-        num_images: dict[str, int],
-        feature_dim: int,
-    ) -> None:
+    def __init__(self, path: Path, descriptor: int, seal: Seal) -> None:
         self.path = path
-        self.spec = spec
-        self.fingerprint = spec.fingerprint()
-        self.provenance = provenance
-        self.num_images = num_images
-        self.feature_dim = feature_dim
-        self._splits: dict[str, Rows] = {}
+        self.seal = seal
+        self.spec, self.provenance = seal.spec, seal.provenance
+        self.fingerprint = seal.spec.fingerprint()
+        features = {name: c["features"] for name, c in seal.columns.items()}
+        self.num_images = {name: c.shape[0] for name, c in features.items()}
+        self.feature_dim = next(iter(features.values())).shape[2]
+        self._descriptor = descriptor
+        self._indexes: dict[str, RowIndex] = {}
+        weakref.finalize(self, os.close, descriptor)
 
     def take(self, selection: Selection) -> Rows:
-        """Returns the selected rows, checked against their digests.
+        """Reads the selected rows, each checked against its digest.
+
+        Nothing is kept: the rows belong to the caller.
 
         Raises:
-            CorruptCacheError: If a block is not what was written.
+            CorruptCacheError: If a row is not what was written.
         """
-        rows = self._read_split(selection.split)
-        return rows if selection.rows is None else rows.take(selection.rows)
+        split, rows = selection.split, selection.rows
+        if rows is None:
+            rows = np.arange(self.num_images[split])
+        features = _empty_aligned(
+            (len(rows), len(self.spec.views), self.feature_dim)
+        )
+        index = self.index(split)
+        ids = index.image_ids
+        for start, stored in self.read_rows(split, rows):
+            features[start : start + len(stored)] = stored.features
+        return Rows(
+            features=features,
+            labels=index.labels[rows],
+            image_ids=tuple(ids[row] for row in rows.tolist()),
+        )
+
+    def labels(self, split: str) -> np.ndarray:
+        """Returns the class indices of a split, int32 `(n,)`."""
+        return self.index(split).labels
+
+    def image_ids(self, split: str) -> tuple[str, ...]:
+        """Returns the ids of a split in row order."""
+        return self.index(split).image_ids
 
     def content_digests(self, split: str) -> np.ndarray:
-        """Returns the SHA-256 of each encoded image, uint8 `(n, 32)`.
-
-        Raises:
-            CorruptCacheError: If they cannot be read.
-        """
-        try:
-            with h5py.File(self.path, "r") as file:
-                digests: np.ndarray = file[split]["content_digests"][:]
-        except (OSError, KeyError) as error:
-            raise _corrupt(self.path, str(error)) from error
-        return digests
+        """Returns the SHA-256 of each encoded image, uint8 `(n, 32)`."""
+        return self.index(split).content_digests
 
     def pictures_digest(self) -> str:
         """Returns the SHA-256 of what every picture held.
@@ -109,63 +126,125 @@ class FeatureCache:
             self.content_digests(split) for split in sorted(self.num_images)
         )
 
-    def image_ids(self, split: str) -> tuple[str, ...]:
-        """Returns the ids of a split in row order."""
-        return self._read_split(split).image_ids
+    def read_rows(
+        self, split: str, rows: np.ndarray
+    ) -> Iterator[tuple[int, StoredRows]]:
+        """Reads rows as they are stored, some hundreds at a time.
 
-    def _read_split(self, split: str) -> Rows:
-        """Reads a split once; what is read stays in memory."""
-        if split not in self._splits:
-            blocks = list(read_blocks(self.path, split))
-            features = np.concatenate([b.features for b in blocks])
-            ids = np.concatenate([b.image_ids for b in blocks])
-            self._splits[split] = Rows(
-                features=features.astype(np.float32, copy=False),
-                labels=np.concatenate([b.labels for b in blocks]),
-                image_ids=tuple(np.char.decode(ids, "utf-8").tolist()),
+        Yields:
+            The place in `rows` of the first of them, and the rows.
+
+        Raises:
+            CorruptCacheError: If a row is not what was written.
+        """
+        starts = range(0, len(rows), PIECE_ROWS)
+        num_threads = num_cpu_threads()
+        with ThreadPoolExecutor(num_threads) as pool:
+            checked = map_ahead(
+                pool,
+                lambda start: self._read_checked(
+                    split, rows[start : start + PIECE_ROWS]
+                ),
+                starts,
+                num_ahead=num_threads,
             )
-        return self._splits[split]
+            yield from zip(starts, checked, strict=True)
 
+    def read_unchecked(
+        self, split: str, rows: np.ndarray
+    ) -> tuple[StoredRows, np.ndarray]:
+        """Reads rows, and tells which of them are what was written.
 
-def write_cache(
-    path: Path,
-    *,
-    spec: CacheSpec,
-    provenance: Provenance,
-    splits: dict[str, Callable[[], Iterator[StoredBlock]]],
-) -> None:
-    """Writes a cache beside `path`, then moves it there.
+        Returns:
+            The rows, and booleans `(num_rows,)`. Rows behind the end of a
+            truncated file are zeros, and not what was written.
+        """
+        columns = self.seal.columns[split]
+        arrays = {
+            name: read_column(self._descriptor, column, rows)
+            for name, column in columns.items()
+        }
+        expected = arrays.pop(ROW_DIGESTS)
+        stored = StoredRows(**arrays)
+        is_good = (stored.digests(split, rows) == expected).all(axis=1)
+        return stored, is_good
 
-    Args:
-        path: Final path; what is there stays until the new file is whole.
-        spec: What the rows are determined by.
-        provenance: How they came about.
-        splits: By split a function that yields its rows, in order, in pieces
-            of any length.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        with h5py.File(part, "w", libver="latest") as file:
-            file.attrs["spec"] = np.bytes_(spec.to_json().encode())
-            file.attrs["fingerprint"] = np.bytes_(spec.fingerprint().encode())
-            file.attrs["provenance"] = np.bytes_(
-                provenance.model_dump_json().encode()
+    def row_digests(self, split: str, rows: np.ndarray) -> np.ndarray:
+        """Returns the digests that rows should have, uint8 `(num_rows, 32)`."""
+        column = self.seal.columns[split][ROW_DIGESTS]
+        return read_column(self._descriptor, column, rows)
+
+    def damaged_seals(self) -> list[str]:
+        """Returns which copies of the seal are damaged, in words."""
+        return read_seal(self._descriptor, self.path)[1]
+
+    def body_fault(self) -> str:
+        """Returns what is wrong with all but rows and seals, or `""`."""
+        seal, size = self.seal, os.fstat(self._descriptor).st_size
+        if size < seal.body_stop:
+            return f"{size:,} of {seal.body_stop:,} bytes"
+        if seal.digest_structure(self._descriptor) != seal.structure_digest:
+            return "another HDF5 structure than was written"
+        return ""
+
+    def _read_checked(self, split: str, rows: np.ndarray) -> StoredRows:
+        stored, is_good = self.read_unchecked(split, rows)
+        if not is_good.all():
+            bad = rows[~is_good]
+            raise corrupt(
+                self.path,
+                f"other bytes in {len(bad)} rows of {split}, row "
+                f"{bad[0]} the first",
             )
-            for split, pieces in splits.items():
-                _write_split(file.create_group(split), pieces)
-        with part.open("rb") as file_on_disk:
-            os.fsync(file_on_disk.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        return stored
+
+    def index(self, split: str) -> RowIndex:
+        """Reads all but the features of a split, once.
+
+        Raises:
+            CorruptCacheError: If it is not what was written.
+        """
+        if split not in self._indexes:
+            arrays = self._read_index(split, np.arange(self.num_images[split]))
+            if digest_index(arrays.values()) != self.seal.index_digests[split]:
+                raise corrupt(self.path, f"other labels or ids in {split}")
+            self._indexes[split] = _as_index(arrays)
+        return self._indexes[split]
+
+    def index_of_good(self, split: str, rows: np.ndarray) -> RowIndex:
+        """Reads all but the features of rows that were found to be good."""
+        return _as_index(self._read_index(split, rows))
+
+    def _read_index(
+        self, split: str, rows: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        columns = self.seal.columns[split]
+        return {
+            name: read_column(self._descriptor, columns[name], rows)
+            for name in INDEX_COLUMNS
+        }
 
 
 def open_cache(path: Path) -> FeatureCache:
-    """Opens the cache at `path`.
+    """Opens the cache at `path`, its structure checked.
 
     Raises:
         MissingArtifactError: If there is none.
         CorruptCacheError: If it is no whole cache.
+        StaleCacheError: If it is of another schema.
+    """
+    cache = open_damaged(path)
+    if fault := cache.body_fault():
+        raise corrupt(path, fault)
+    return cache
+
+
+def open_damaged(path: Path) -> FeatureCache:
+    """Opens a cache of which only the seal is known to be right.
+
+    Raises:
+        MissingArtifactError: If there is none.
+        CorruptCacheError: If it has no seal.
         StaleCacheError: If it is of another schema.
     """
     if not path.is_file():
@@ -174,127 +253,43 @@ def open_cache(path: Path) -> FeatureCache:
             f"with `{BUILD_COMMAND}`."
         )
     try:
-        with h5py.File(path, "r") as file:
-            spec_json, fingerprint, provenance_json = (
-                bytes(file.attrs[name]).decode()
-                for name in ("spec", "fingerprint", "provenance")
-            )
-            shapes = {
-                split: group["features"].shape for split, group in file.items()
-            }
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise _corrupt(path, f"{type(error).__name__}: {error}") from error
-    _require_schema(path, spec_json)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise MissingArtifactError(
+            f"The cache {path} cannot be opened: {error.strerror}. Expected: a "
+            "file that can be read. Make it readable, or build one with "
+            f"`{BUILD_COMMAND}`."
+        ) from error
     try:
-        spec = CacheSpec.model_validate_json(spec_json)
-        provenance = Provenance.model_validate_json(provenance_json)
-    except pydantic.ValidationError as error:
-        raise _corrupt(path, str(error)) from error
-    if spec.fingerprint() != fingerprint:
-        raise _corrupt(path, f"fingerprint {spec.fingerprint()} of its spec")
-    if not set(spec.splits) <= set(shapes):
-        raise _corrupt(path, f"the splits {sorted(shapes)}")
-    return FeatureCache(
-        path=path,
-        spec=spec,
-        provenance=provenance,
-        num_images={split: shapes[split][0] for split in spec.splits},
-        feature_dim=next(iter(shapes.values()))[2],
+        seal, _ = read_seal(descriptor, path)
+        return FeatureCache(path, descriptor, seal)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _as_index(arrays: dict[str, np.ndarray]) -> RowIndex:
+    ids = arrays["image_ids"].tolist()
+    return RowIndex(
+        labels=arrays["labels"],
+        image_ids=tuple(image_id.decode() for image_id in ids),
+        content_digests=arrays["content_digests"],
+        is_oriented=arrays["is_oriented"],
     )
 
 
-def _write_split(
-    group: Any, pieces: Callable[[], Iterator[StoredBlock]]
-) -> None:
-    """Writes the rows of one split, and a digest per block of them."""
-    digests = []
-    pending: StoredBlock | None = None
-    for piece in pieces():
-        pending = piece if pending is None else pending.join(piece)
-        while len(pending.labels) > BLOCK_ROWS:
-            digests.append(_append(group, pending.cut(0, BLOCK_ROWS)))
-            pending = pending.cut(BLOCK_ROWS)
-    if pending is not None:
-        digests.append(_append(group, pending))
-    group["block_digests"] = np.stack(digests)
+def digest_index(arrays: Iterable[np.ndarray]) -> str:
+    """Returns the SHA-256 of all columns but the features, hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
-def _append(group: Any, block: StoredBlock) -> np.ndarray:
-    for name, rows in vars(block).items():
-        if name not in group:
-            group.create_dataset(
-                name,
-                shape=(0, *rows.shape[1:]),
-                maxshape=(None, *rows.shape[1:]),
-                chunks=(BLOCK_ROWS, *rows.shape[1:]),
-                dtype=_stored_dtype(rows.dtype),
-                fletcher32=True,
-            )
-        dataset = group[name]
-        if rows.dtype.itemsize > dataset.dtype.itemsize:
-            raise ValueError(
-                f"Expected {name} no wider than {dataset.dtype}, as in the "
-                f"first rows of the split. Received: {rows.dtype}."
-            )
-        start = dataset.shape[0]
-        dataset.resize(start + len(rows), axis=0)
-        dataset[start:] = rows.astype(dataset.dtype)
-    return block.digest()
-
-
-def _stored_dtype(dtype: np.dtype) -> Any:
-    if dtype.kind == "S":
-        return h5py.string_dtype("utf-8", dtype.itemsize)
-    return dtype
-
-
-def read_blocks(path: Path, split: str) -> Iterator[StoredBlock]:
-    """Yields the blocks of a split, each checked against its digest."""
-    try:
-        with h5py.File(path, "r") as file:
-            group = file[split]
-            digests = group["block_digests"][:]
-            num_blocks = -(-len(group["labels"]) // BLOCK_ROWS)
-            if len(digests) != num_blocks:
-                raise _corrupt(
-                    path, f"{len(digests)} of {num_blocks} digests of {split}"
-                )
-            for number, expected in enumerate(digests):
-                start, stop = number * BLOCK_ROWS, (number + 1) * BLOCK_ROWS
-                block = StoredBlock(
-                    **{
-                        field.name: group[field.name][start:stop]
-                        for field in dataclasses.fields(StoredBlock)
-                    }
-                )
-                if not np.array_equal(block.digest(), expected):
-                    raise _corrupt(
-                        path, f"other bytes in block {number} of {split}"
-                    )
-                yield block
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, CorruptCacheError):
-            raise
-        raise _corrupt(path, f"{type(error).__name__}: {error}") from error
-
-
-def _require_schema(path: Path, spec_json: str) -> None:
-    try:
-        found = pydantic.TypeAdapter(dict[str, Any]).validate_json(spec_json)
-    except pydantic.ValidationError as error:
-        raise _corrupt(path, str(error)) from error
-    if found.get("schema_version") != SCHEMA:
-        raise StaleCacheError(
-            f"The cache {path} is of another layout. Expected: "
-            f"schema_version={SCHEMA}. Received: schema_version="
-            f"{found.get('schema_version')}. Rebuild it with `{BUILD_COMMAND} "
-            "--overwrite`."
-        )
-
-
-def _corrupt(path: Path, received: str) -> CorruptCacheError:
-    return CorruptCacheError(
-        f"The cache {path} is corrupt. Expected: a whole feature cache, every "
-        f"block with its digest. Received: {received}. Build it again with "
-        f"`{BUILD_COMMAND} --overwrite`."
-    )
+def _empty_aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Returns float32 of a shape whose memory TensorFlow can share."""
+    count = int(np.prod(shape))
+    spare = ALIGNED_BYTES // np.dtype(np.float32).itemsize
+    flat = np.empty(count + spare, np.float32)
+    start = -flat.ctypes.data % ALIGNED_BYTES // flat.itemsize
+    return flat[start : start + count].reshape(shape)

@@ -81,9 +81,20 @@ def run_build_cache(
         Literal["fail", "skip"],
         typer.Option(help="For pictures that cannot be decoded."),
     ] = "fail",
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Larger pictures are not decoded; default: 89,478,485.",
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Images a split, at most.")
     ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="For another builder, not leave."),
+    ] = False,
     cache: Annotated[
         Path | None,
         typer.Option(help="Where to put it; default: named after its content."),
@@ -98,7 +109,9 @@ def run_build_cache(
     """Run the frozen backbone once over every image and its mirror.
 
     The seed is that of random weights. A build that was interrupted goes on
-    where it stopped; one that is there already is not done again.
+    where it stopped; one that is there already is not done again. Of a
+    dataset that has changed only what is new is computed, the rest is taken
+    over from older caches.
 
     Example: python -m embed build-cache --dataset folder:birds
     """
@@ -109,6 +122,7 @@ def run_build_cache(
         from embed.backbones.request import DEFAULT_WEIGHTS
         from embed.build_request import BuildRequest
         from embed.extract import build_cache
+        from embed.images import DEFAULT_MAX_PIXELS
         from embed.sources import SourceRequest
         from embed.views import VIEW_SETS
 
@@ -134,10 +148,12 @@ def run_build_cache(
                 engine=engine,
                 batch_size=batch_size,
                 on_error=on_error,
+                max_pixels=max_pixels or DEFAULT_MAX_PIXELS,
             ),
             artifacts_dir=artifacts,
             cache_path=cache,
             is_overwrite=overwrite,
+            is_waiting=wait,
             console=console,
         )
         built = result.cache

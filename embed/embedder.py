@@ -1,12 +1,12 @@
 """The one pass: encoded images to pixels to views to blocks of features.
 
 Threads decode the next images while the engine runs on the current batch.
-Each image is read and decoded once, whatever the number of views.
+Each image is read and decoded once, whatever the number of views. A picture
+that cannot be decoded is set aside with its reason, and takes no place in a
+batch.
 """
 
-import collections
 import dataclasses
-import io
 import itertools
 import threading
 import time
@@ -14,35 +14,24 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
-from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
-from PIL import UnidentifiedImageError
 
-from embed.backbones import Backbone
-from embed.blocks import Block
-from embed.blocks import BlockKey
+from embed.ahead import map_ahead
 from embed.devices import num_cpu_threads
 from embed.engines import Engine
-from embed.errors import BackboneError
-from embed.errors import EngineError
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
 from embed.images import digest_content
+from embed.images import is_oriented
+from embed.plan import Task
+from embed.rows import DIGEST_BYTES
+from embed.sources import Picture
 from embed.sources import Source
 from embed.views import VIEWS
 
 BATCHES_AHEAD = 2  # Decoded and waiting, so that the engine never does.
-FLOAT32_TOLERANCE = 1e-4  # Of the largest feature; engines differ by 4e-5.
-# Of the features' root mean square. 8 bits of mantissa in each of 50 layers
-# move single features by a quarter of the largest; as a whole, trained
-# features move by 0.09 on photos and 0.14 on digits, random ones by 0.25.
-BFLOAT16_TOLERANCE = 0.35
-MIN_SCALE = 1e-6  # Fresh BatchNorm statistics give features below 1e-11.
-EXIF_ORIENTATION = 0x0112
-EXIF_UPRIGHT = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,26 +39,62 @@ class DecodedImage:
     """One picture of a source, ready for the backbone.
 
     Args:
-        pixels: float32 `(height, width, 3)` in [0, 1], zero when bad.
-        content_digest: SHA-256 of the encoded bytes.
+        row: Its row number in the split.
+        pixels: float32 `(height, width, 3)` in [0, 1], `None` when bad.
+        content_digest: SHA-256 of the encoded bytes, empty when unreadable.
         is_oriented: Whether it carries an EXIF orientation.
         error: Why it cannot be decoded, or `""`.
     """
 
-    pixels: np.ndarray
+    row: int
+    pixels: np.ndarray | None
     content_digest: bytes
     is_oriented: bool
     error: str
 
 
+@dataclasses.dataclass(frozen=True)
+class BadImage:
+    """A picture that cannot be decoded.
+
+    Args:
+        row: Its row number in the split.
+        content_digest: SHA-256 of the encoded bytes, empty when unreadable.
+        reason: Why.
+    """
+
+    row: int
+    content_digest: bytes
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskResult:
+    """What came of a task.
+
+    Args:
+        rows: Row numbers of the good pictures, `(num_rows,)`.
+        features: `(num_rows, num_views, feature_dim)`, of the task's views.
+        content_digests: uint8 `(num_rows, 32)`.
+        is_oriented: Booleans `(num_rows,)`.
+        bad: The other pictures.
+    """
+
+    rows: np.ndarray
+    features: np.ndarray
+    content_digests: np.ndarray
+    is_oriented: np.ndarray
+    bad: tuple[BadImage, ...]
+
+
 class Embedder:
-    """Computes blocks of features; counts what it does and how long it takes.
+    """Computes features; counts what it does and how long it takes.
 
     Args:
         source: Where encoded images come from.
         engine: What runs the backbone.
-        image_size: `(height, width)` in pixels.
-        views: Names of the views, in the order they are stored.
+        decoder: What turns them into pixels.
+        feature_dim: Number of features a vector.
         dtype: What features are stored in.
     """
 
@@ -78,16 +103,15 @@ class Embedder:
         *,
         source: Source,
         engine: Engine,
-        image_size: tuple[int, int],
-        views: Sequence[str],
+        decoder: ImageDecoder,
+        feature_dim: int,
         dtype: str,
     ) -> None:
         self._source = source
         self._engine = engine
-        self._image_size = image_size
-        self._views = tuple(views)
+        self._decode = decoder
+        self._feature_dim = feature_dim
         self._dtype = np.dtype(dtype)
-        self._decode = ImageDecoder(image_size)
         self._lock = threading.Lock()
         self.num_decoded = 0
         self.num_computed = 0
@@ -95,157 +119,107 @@ class Embedder:
 
     def compute(
         self,
-        keys: Sequence[BlockKey],
+        tasks: Sequence[Task],
         on_views: Callable[[int], None] = lambda num_views: None,
         on_first_images: Callable[[np.ndarray], None] = lambda images: None,
-    ) -> Iterator[tuple[BlockKey, Block]]:
-        """Yields each block as soon as it is whole.
+        on_task: Callable[[Task], None] = lambda task: None,
+    ) -> Iterator[tuple[Task, TaskResult]]:
+        """Yields the result of each task as soon as it is whole.
 
         Args:
-            keys: Which blocks, in order.
-            on_views: Called with the number of views of each batch.
+            tasks: What to compute, in order.
+            on_views: Called with the number of views that are done with: run
+                through the backbone, or of pictures that are bad.
             on_first_images: Called once, before anything is embedded, with
-                the good images of the first batch
-                `(num_images, height, width, 3)`.
+                the first good images `(num_images, height, width, 3)`, a
+                batch at most.
+            on_task: Called before a task is run through the backbone.
         """
         num_ahead = BATCHES_AHEAD * self._engine.batch_size
         with ThreadPoolExecutor(num_cpu_threads()) as pool:
-            images = _map_ahead(
-                pool, self._decode_one, self._read(keys), num_ahead
+            images = map_ahead(
+                pool, self._decode_one, self._read(tasks), num_ahead
             )
             first = list(itertools.islice(images, self._engine.batch_size))
-            pixels = [image.pixels for image in first if not image.error]
-            on_first_images(
-                np.array(pixels, np.float32).reshape(-1, *self._image_size, 3)
-            )
+            pixels = [i.pixels for i in first if i.pixels is not None]
+            if pixels:
+                on_first_images(np.stack(pixels))
             images = itertools.chain(first, images)
-            for key in keys:
-                of_block = itertools.islice(images, len(key.rows))
-                yield key, self._compute_block(of_block, on_views)
+            for task in tasks:
+                on_task(task)
+                of_task = itertools.islice(images, len(task.rows))
+                yield task, self._compute_task(task, of_task, on_views)
 
-    def _read(self, keys: Sequence[BlockKey]) -> Iterator[bytes]:
-        for key in keys:
-            yield from self._source.read(key.split, list(key.rows))
+    def _read(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Picture]]:
+        for task in tasks:
+            rows = task.rows.tolist()
+            pictures = self._source.read(task.key.split, rows)
+            yield from zip(rows, pictures, strict=True)
 
-    def _decode_one(self, encoded: bytes) -> DecodedImage:
+    def _decode_one(self, read: tuple[int, Picture]) -> DecodedImage:
+        row, picture = read
+        if picture.problem:
+            return DecodedImage(row, None, b"", False, picture.problem)
         with self._lock:
             self.num_decoded += 1
-        error = ""
+        pixels, error = None, ""
         try:
-            pixels = self._decode(encoded)
+            pixels = self._decode(picture.encoded)
         except ImageDecodeError as problem:
-            pixels = np.zeros((*self._image_size, 3), np.float32)
             error = str(problem)
         return DecodedImage(
+            row=row,
             pixels=pixels,
-            content_digest=digest_content(encoded),
-            is_oriented=is_oriented(encoded),
+            content_digest=digest_content(picture.encoded),
+            is_oriented=not error and is_oriented(picture.encoded),
             error=error,
         )
 
-    def _compute_block(
+    def _compute_task(
         self,
+        task: Task,
         images: Iterator[DecodedImage],
         on_views: Callable[[int], None],
-    ) -> Block:
-        features = []
-        rows: list[DecodedImage] = []
-        while batch := self._next_batch(images):
-            pixels = np.stack([image.pixels for image in batch])
+    ) -> TaskResult:
+        num_views = len(task.views)
+        features = [np.empty((0, num_views, self._feature_dim), np.float32)]
+        good: list[DecodedImage] = []
+        bad: list[BadImage] = []
+        while batch := self._next_batch(images, bad):
+            pixels = np.stack([i.pixels for i in batch if i.pixels is not None])
             began = time.monotonic()
-            of_views = [self._engine(VIEWS[v](pixels)) for v in self._views]
+            of_views = [self._engine(VIEWS[v](pixels)) for v in task.views]
             self.seconds["forward"] += time.monotonic() - began
             features.append(np.stack(of_views, axis=1))
-            rows += [dataclasses.replace(i, pixels=_NOTHING) for i in batch]
-            self.num_computed += len(batch) * len(self._views)
-            on_views(len(batch) * len(self._views))
-        errors = np.array([row.error for row in rows])
-        stacked = np.concatenate(features).astype(self._dtype)
-        stacked[errors != ""] = 0
-        digests = b"".join(row.content_digest for row in rows)
-        return Block(
-            features=stacked,
+            good += [dataclasses.replace(i, pixels=None) for i in batch]
+            self.num_computed += len(batch) * num_views
+            on_views(len(batch) * num_views)
+        on_views(len(bad) * num_views)
+        digests = b"".join(image.content_digest for image in good)
+        return TaskResult(
+            rows=np.array([image.row for image in good], np.int64),
+            features=np.concatenate(features).astype(self._dtype),
             content_digests=np.frombuffer(digests, np.uint8).reshape(
-                len(rows), -1
+                len(good), DIGEST_BYTES
             ),
-            is_oriented=np.array([row.is_oriented for row in rows]),
-            errors=errors,
+            is_oriented=np.array([i.is_oriented for i in good], bool),
+            bad=tuple(bad),
         )
 
-    def _next_batch(self, images: Iterator[DecodedImage]) -> list[DecodedImage]:
+    def _next_batch(
+        self, images: Iterator[DecodedImage], bad: list[BadImage]
+    ) -> list[DecodedImage]:
+        """Returns the next good images, and sets bad ones aside."""
         began = time.monotonic()
-        batch = list(itertools.islice(images, self._engine.batch_size))
+        batch: list[DecodedImage] = []
+        for image in images:
+            if image.pixels is None:
+                bad.append(
+                    BadImage(image.row, image.content_digest, image.error)
+                )
+                continue
+            batch.append(image)
+            if len(batch) == self._engine.batch_size:
+                break
         self.seconds["wait_for_images"] += time.monotonic() - began
         return batch
-
-
-_NOTHING = np.empty(0, np.float32)  # Stands for pixels no longer needed.
-
-
-def check_engine(
-    engine: Engine, backbone: Backbone, images: np.ndarray, precision: str
-) -> None:
-    """Compares an engine with the reference backbone on some images.
-
-    Args:
-        engine: What will run the backbone.
-        backbone: The reference.
-        images: float32 `(num_images, height, width, 3)` in [0, 1].
-        precision: Sets the tolerance.
-
-    Raises:
-        BackboneError: If the features have no variance.
-        EngineError: If they differ by more than the tolerance.
-    """
-    expected = np.asarray(backbone.model(images, training=False))
-    scale = float(np.abs(expected).max(initial=0.0))
-    spread = float(expected.std(axis=0).max(initial=0.0))
-    if len(images) > 1 and not spread > MIN_SCALE:
-        raise BackboneError(
-            f"The backbone {backbone.name} answers the same features for "
-            f"every image. Expected: a standard deviation above {MIN_SCALE}. "
-            f"Received: {spread:.1e}. Its weights are not trained, or do not "
-            "fit: give others with `--weights`, or another `--backbone`."
-        )
-    error = engine(images) - expected
-    if precision == "bfloat16":
-        difference = float(np.sqrt(np.mean(error**2)))
-        tolerance = BFLOAT16_TOLERANCE * float(np.sqrt(np.mean(expected**2)))
-    else:
-        difference = float(np.abs(error).max(initial=0.0))
-        tolerance = FLOAT32_TOLERANCE * scale
-    if not difference <= tolerance:
-        raise EngineError(
-            f"The engine {type(engine).__name__} does not compute what the "
-            f"backbone {backbone.name} computes. Expected: a difference of at "
-            f"most {tolerance:.1e}. Received: {difference:.1e}. Run again "
-            "with `--engine tensorflow`."
-        )
-
-
-def is_oriented(encoded: bytes) -> bool:
-    """Tells whether a picture carries an EXIF orientation but upright."""
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            orientation = image.getexif().get(EXIF_ORIENTATION, EXIF_UPRIGHT)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        return False
-    except Image.DecompressionBombError:
-        return False
-    return bool(orientation != EXIF_UPRIGHT)
-
-
-def _map_ahead(
-    pool: ThreadPoolExecutor,
-    function: Callable[[bytes], DecodedImage],
-    items: Iterable[bytes],
-    num_ahead: int,
-) -> Iterator[DecodedImage]:
-    """Maps in threads, in order, at most `num_ahead` items ahead."""
-    pending: collections.deque[Future[DecodedImage]] = collections.deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) > num_ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()

@@ -1,41 +1,34 @@
-"""Build a cache: check everything first, then run the one pass."""
+"""Build a cache: check everything first, then compute what nobody knows."""
 
-import contextlib
 import dataclasses
-import functools
-import json
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
-
 from embed.artifacts import CACHES
-from embed.artifacts import iterate_caches
 from embed.artifacts import make_folder
 from embed.artifacts import name_dataset
+from embed.artifacts import newest_first
 from embed.artifacts import touch
 from embed.backbones import load_backbone
 from embed.build import Build
+from embed.build import build_dir_of
+from embed.build import set_aside_other_build
 from embed.build_request import BuildRequest
 from embed.build_request import create_spec
-from embed.cache import BUILD_COMMAND
 from embed.cache import FeatureCache
 from embed.cache import open_cache
-from embed.cache import read_blocks
-from embed.cache import write_cache
 from embed.console import Console
+from embed.current import CurrentPictures
 from embed.devices import prepare_devices
 from embed.engines import choose_engine
-from embed.errors import BusyCacheError
-from embed.errors import PipelineError
 from embed.errors import StaleCacheError
-from embed.origin import is_made_of
-from embed.provenance import host_name
-from embed.provenance import now
-from embed.rows import StoredBlock
-from embed.sources import Source
+from embed.lock import lock_build
+from embed.parents import CacheParent
+from embed.parents import Parent
+from embed.parents import find_builds
+from embed.parents import find_parents
+from embed.plan import make_plan
+from embed.seal import BUILD_COMMAND
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
@@ -72,15 +65,20 @@ def build_cache(
     artifacts_dir: Path,
     cache_path: Path | None = None,
     is_overwrite: bool = False,
+    is_waiting: bool = False,
     console: Console | None = None,
 ) -> BuildResult:
     """Builds a cache, or finds the one that holds these vectors already.
+
+    Rows that another cache holds, or a build that was cut off, are taken over
+    from there where the picture is still the same.
 
     Args:
         request: What to build.
         artifacts_dir: Folder of everything written.
         cache_path: Where to put it; default: named after its fingerprint.
-        is_overwrite: Whether to replace a cache that is there.
+        is_overwrite: Whether to compute all anew and replace what is there.
+        is_waiting: Whether to wait while another process builds it.
         console: Receives progress and remarks.
 
     Raises:
@@ -103,18 +101,55 @@ def build_cache(
     source = open_source(request.source)
     spec = create_spec(request, source, backbone)
     path = cache_path or _default_path(artifacts_dir, request, spec)
-    if not is_overwrite:
-        found = _find_serving(request, spec, source, path, artifacts_dir)
-        if found is not None:
-            views = ", ".join(found.spec.views)
-            console.say(
-                f"The cache {found.path} holds these vectors already "
-                f"(views: {views})."
-            )
-            touch(found.path)
-            return BuildResult(found, 0, 0, {"total": time.monotonic() - began})
-    with _lock(path):
-        build = Build(request, spec, source, backbone, engine_name, path)
+    pictures = CurrentPictures(source, console)
+    folders = dict.fromkeys([path.parent, artifacts_dir / CACHES])
+
+    def find_caches() -> list[Parent]:
+        if is_overwrite:
+            return []
+        paths = [p for f in folders for p in newest_first(f, "*.h5")]
+        paths = list(dict.fromkeys([path, *paths]))
+        return find_parents(spec, paths, max_pixels=request.max_pixels)
+
+    def find_finished() -> BuildResult | None:
+        if is_overwrite:
+            return None
+        if path.exists():
+            _require_served(spec, open_cache(path))
+        found = _find_serving(request, spec, pictures, find_caches(), path)
+        if found is None:
+            return None
+        views = ", ".join(found.spec.views)
+        console.say(
+            f"The cache {found.path} holds these vectors already (views: "
+            f"{views})."
+        )
+        touch(found.path)
+        return BuildResult(found, 0, 0, {"total": time.monotonic() - began})
+
+    if finished := find_finished():
+        return finished
+    with lock_build(path, is_waiting=is_waiting, console=console) as has_waited:
+        if has_waited and (finished := find_finished()):
+            return finished
+        set_aside_other_build(path, spec)
+        build = Build(
+            request,
+            spec,
+            source,
+            pictures,
+            backbone,
+            engine_name,
+            path,
+            parents=[
+                *find_caches(),
+                *(
+                    []
+                    if is_overwrite
+                    else find_builds(spec, folders, besides=build_dir_of(path))
+                ),
+            ],
+        )
         build.compute_missing(console)
         cache = build.assemble(console)
     return BuildResult(
@@ -136,64 +171,32 @@ def _default_path(
 def _find_serving(
     request: BuildRequest,
     spec: CacheSpec,
-    source: Source,
+    pictures: CurrentPictures,
+    parents: list[Parent],
     path: Path,
-    artifacts_dir: Path,
 ) -> FeatureCache | None:
     """Returns a cache that holds the wanted vectors, if there is one.
 
     One of other pictures under the same names does not serve. One that left
     bad pictures out serves only who accepts that: they may be mended by now.
-
-    Raises:
-        StaleCacheError: If another cache lies where this one is to go.
-        CorruptCacheError: If what lies there is unreadable.
     """
-    candidates: list[FeatureCache | PipelineError] = []
-    if path.exists():
-        there = open_cache(path)
-        _require_served(spec, there)
-        candidates = [there]
-    elif path.parent == artifacts_dir / CACHES:
-        candidates = [held for _, held in iterate_caches(artifacts_dir)]
-    serving = [
-        held
-        for held in candidates
-        if isinstance(held, FeatureCache)
-        and is_served_by(spec, held.spec)
-        and (request.on_error == "skip" or not held.provenance.skipped)
-        and is_made_of(held, source)
-    ]
-    for held in serving:
-        if held.path == path or held.spec == spec:
-            return held
-    return _take_views(serving[0], spec, path) if serving else None
-
-
-def _take_views(
-    held: FeatureCache, spec: CacheSpec, path: Path
-) -> FeatureCache:
-    """Writes a cache of some views of another, without computing any.
-
-    A cache of its own, since a head draws from every view that its cache has.
-    """
-    columns = [held.spec.views.index(view) for view in spec.views]
-
-    def take(split: str) -> Iterator[StoredBlock]:
-        for block in read_blocks(held.path, split):
-            features = block.features[:, columns]
-            yield dataclasses.replace(block, features=features)
-
-    with _lock(path):
-        write_cache(
-            path,
-            spec=spec,
-            provenance=held.provenance,
-            splits={
-                split: functools.partial(take, split) for split in spec.splits
-            },
+    for parent in parents:
+        if not isinstance(parent, CacheParent):
+            continue
+        held = parent.cache
+        if held.spec != spec and (
+            held.path != path or not is_served_by(spec, held.spec)
+        ):
+            continue
+        plan = make_plan(
+            spec,
+            pictures,
+            [parent],
+            accepts_errors=request.on_error == "skip",
         )
-    return open_cache(path)
+        if plan.sole_parent() is parent:
+            return held
+    return None
 
 
 def _require_served(wanted: CacheSpec, cache: FeatureCache) -> None:
@@ -210,38 +213,3 @@ def _require_served(wanted: CacheSpec, cache: FeatureCache) -> None:
         f"`{BUILD_COMMAND} --overwrite` and the same options, or name another "
         "path with `--cache`."
     )
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Lets one process build a cache; the system frees a dead one's lock.
-
-    Raises:
-        BusyCacheError: If another process is building it.
-    """
-    lock_path = path.with_name(path.name + ".lock")
-    lock = filelock.FileLock(lock_path, blocking=False)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise BusyCacheError(
-            f"The cache {path} is being built by {_owner(lock_path)}. "
-            "Wait until it has finished and run the command again."
-        ) from error
-    try:
-        owner = {"host": host_name(), "pid": os.getpid(), "since": now()}
-        lock_path.write_text(json.dumps(owner))
-        yield
-    finally:
-        lock_path.unlink(missing_ok=True)  # Before the release: nobody's yet.
-        lock.release()
-
-
-def _owner(lock_path: Path) -> str:
-    try:
-        owner = json.loads(lock_path.read_text())
-        return (
-            f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-        )
-    except (OSError, ValueError, KeyError):
-        return "another process"

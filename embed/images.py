@@ -2,7 +2,8 @@
 
 As in the reference: TensorFlow decodes, the EXIF orientation is not applied,
 the resize is bilinear without antialiasing, and pixels are float32 in [0, 1].
-PIL differs by up to 4 of 255 levels, so that nothing else may decode.
+PIL differs by up to 4 of 255 levels, so that nothing else may decode. What
+TensorFlow misreads, or what would fill the memory, the header tells before.
 """
 
 import functools
@@ -13,11 +14,26 @@ from typing import Any
 import numpy as np
 
 from embed.errors import PipelineError
+from embed.header import Header
+from embed.header import explain_damage
+from embed.header import read_header
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 CHANNELS = 3  # Grey and palette pictures become RGB, transparency is dropped.
+# Pillow's own limit: a quarter of a gigabyte of RGB, four times that as
+# float32. A file of a few kilobytes may claim thousands of times more.
+DEFAULT_MAX_PIXELS = 89_478_485
+TENSORFLOW_MAX_PIXELS = 2**29 - 1  # Its decoders refuse more.
+# How TensorFlow says what it does not read, and what helps.
+UNREAD = {
+    "WebP Animation must be": "an animated {}: save its first frame",
+    "Number of channels requested": (
+        "a {} in grey or with transparency, which TensorFlow does not read "
+        "as RGB: convert it to PNG"
+    ),
+}
 
 
 class ImageDecodeError(PipelineError, ValueError):
@@ -27,7 +43,7 @@ class ImageDecodeError(PipelineError, ValueError):
 def decode_and_resize(
     encoded: "tf.Tensor", image_size: tuple[int, int]
 ) -> "tf.Tensor":
-    """Decodes one JPEG, PNG, BMP or GIF (its first frame), inside a graph.
+    """Decodes one picture (of a GIF the first frame), inside a graph.
 
     Args:
         encoded: Scalar string tensor.
@@ -52,32 +68,73 @@ def digest_content(encoded: bytes) -> bytes:
     return hashlib.sha256(encoded).digest()
 
 
+def is_oriented(encoded: bytes) -> bool:
+    """Tells whether a picture carries an EXIF orientation but upright."""
+    return read_header(encoded).is_oriented
+
+
 class ImageDecoder:
     """Decodes encoded pictures one at a time; safe to call from threads.
 
     Args:
         image_size: `(height, width)` in pixels of what it returns.
+        max_pixels: Of the largest picture it decodes.
     """
 
-    def __init__(self, image_size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> None:
         self.image_size = image_size
+        self.max_pixels = max_pixels
         self._function = _compiled_decoder(image_size)
 
-    def __call__(self, encoded: bytes) -> np.ndarray:
+    def __call__(
+        self, encoded: bytes, header: Header | None = None
+    ) -> np.ndarray:
         """Returns float32 pixels `(height, width, 3)` in [0, 1].
 
+        Args:
+            encoded: The bytes of a file.
+            header: What `read_header` says of them, where it is known.
+
         Raises:
-            ImageDecodeError: If the bytes are no picture.
+            ImageDecodeError: If the bytes are no picture, or too large a one.
         """
         import tensorflow as tf
 
-        if not encoded:
-            raise ImageDecodeError("the file is empty")
+        header = header or read_header(encoded)
+        if problem := header.problem or self._find_excess(header):
+            raise ImageDecodeError(problem)
         try:
             pixels: np.ndarray = self._function(tf.constant(encoded)).numpy()
         except tf.errors.InvalidArgumentError as error:
-            raise ImageDecodeError(_first_sentence(error.message)) from error
+            raise ImageDecodeError(_explain(error.message, header)) from error
         return pixels
+
+    def _find_excess(self, header: Header) -> str:
+        """Says what would take too much memory, before it does."""
+        num_pixels = header.width * header.height
+        size = f"it has {header.width:,} x {header.height:,} pixels"
+        if num_pixels > self.max_pixels:
+            return (
+                f"{size}, more than the limit of {self.max_pixels:,}: raise it "
+                "with `--max-pixels`"
+            )
+        if num_pixels > TENSORFLOW_MAX_PIXELS:
+            return (
+                f"{size}, more than the {TENSORFLOW_MAX_PIXELS:,} that "
+                "TensorFlow decodes: make it smaller"
+            )
+        # Unpacked frames take a byte a pixel, the one that is used three.
+        if header.num_frame_pixels > CHANNELS * self.max_pixels:
+            return (
+                f"its frames have {header.num_frame_pixels:,} pixels together, "
+                f"more than the limit of {CHANNELS * self.max_pixels:,}: save "
+                "its first frame, or raise a third of it with `--max-pixels`"
+            )
+        return ""
 
 
 @functools.cache
@@ -90,10 +147,9 @@ def _compiled_decoder(image_size: tuple[int, int]) -> Any:
     ).get_concrete_function()
 
 
-def _first_sentence(message: str) -> str:
-    """Cuts TensorFlow's message out from between its graph nodes."""
-    for line in message.splitlines():
-        text = line.partition("[[")[0].rpartition("}}")[2].strip()
-        if text and not text.startswith(("Graph execution", "Detected at")):
-            return text.rstrip(". ")
-    return "it cannot be decoded"
+def _explain(message: str, header: Header) -> str:
+    """Says in one line why TensorFlow did not decode a picture."""
+    for beginning, reason in UNREAD.items():
+        if beginning in message:
+            return reason.format(header.format)
+    return explain_damage(header.format)

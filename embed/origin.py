@@ -8,8 +8,9 @@ from embed.backbones import load_backbone
 from embed.cache import FeatureCache
 from embed.errors import BackboneError
 from embed.errors import SourceError
+from embed.images import ImageDecoder
 from embed.images import digest_content
-from embed.sources import Source
+from embed.sources import Picture
 from embed.sources import open_source
 
 
@@ -59,18 +60,9 @@ def read_pictures(
     return _check_content(cache, source.read(split, rows), image_ids, digests)
 
 
-def is_made_of(cache: FeatureCache, source: Source) -> bool:
-    """Tells whether every picture of a source is, byte by byte, in a cache.
-
-    Reads the pictures and decodes none.
-    """
-    for split, index in source.splits.items():
-        digests = _digests_by_id(cache, split)
-        rows = [row for row, i in enumerate(index.image_ids) if i in digests]
-        for row, encoded in zip(rows, source.read(split, rows), strict=True):
-            if digest_content(encoded) != digests[index.image_ids[row]]:
-                return False
-    return True
+def decoder_of(cache: FeatureCache) -> ImageDecoder:
+    """Returns what turns pictures of a cache into the pixels it saw."""
+    return ImageDecoder(cache.spec.image_size, cache.provenance.max_pixels)
 
 
 def _digests_by_id(cache: FeatureCache, split: str) -> dict[str, bytes]:
@@ -82,7 +74,7 @@ def _digests_by_id(cache: FeatureCache, split: str) -> dict[str, bytes]:
 
 def _check_content(
     cache: FeatureCache,
-    pictures: Iterator[bytes],
+    pictures: Iterator[Picture],
     image_ids: Sequence[str],
     digests: dict[str, bytes],
 ) -> Iterator[bytes]:
@@ -91,11 +83,12 @@ def _check_content(
     Raises:
         SourceError: Names the first that is not.
     """
-    for image_id, encoded in zip(image_ids, pictures, strict=True):
-        if digest_content(encoded) != digests[image_id]:
+    for image_id, picture in zip(image_ids, pictures, strict=True):
+        if digest_content(picture.encoded) != digests[image_id]:
             raise SourceError(
                 f"The picture {image_id} has changed since {cache.path} was "
-                "built. Expected: the same bytes. Build the cache again with "
+                "built. Expected: the same bytes. Received: "
+                f"{picture.problem or 'others'}. Build the cache again with "
                 "`python -m embed build-cache`."
             )
-        yield encoded
+        yield picture.encoded

@@ -20,11 +20,39 @@ PACKAGES = (
 
 
 class SkippedImage(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """A picture that has no row, and why."""
+    """A picture that has no row, and why.
+
+    Args:
+        split: `"train"` or `"test"`.
+        image_id: Its id.
+        reason: Why it could not be decoded.
+        content_digest: SHA-256 of its bytes, hexadecimal; `""` where they
+            could not be read.
+    """
 
     split: str
     image_id: str
     reason: str
+    content_digest: str = ""
+
+
+class Attempt(pydantic.BaseModel, frozen=True):
+    """One call that worked on a build, to its end or not.
+
+    Args:
+        started: When, ISO 8601 with time zone.
+        host: Name of the machine.
+        pid: Of the process.
+        engine: What ran the backbone.
+        num_views: Views run through the backbone; of a killed attempt its
+            last block counts whole.
+    """
+
+    started: str
+    host: str
+    pid: int
+    engine: str
+    num_views: int
 
 
 class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -33,7 +61,8 @@ class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
     Args:
         source: What was asked for, to open the pictures again.
         backbone: What was asked for, to load the backbone again.
-        engine: What computed the features.
+        engine: What computed the features, in the last attempt.
+        max_pixels: Largest number of pixels a picture may have.
         created: When it was finished, ISO 8601 with time zone.
         host: Name of the machine.
         devices: What TensorFlow computed on.
@@ -41,11 +70,14 @@ class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
         seconds: Wall-clock seconds by stage.
         skipped: Pictures without a row.
         num_oriented: Pictures with an EXIF orientation, which is not applied.
+        parents: Caches from which rows were taken over.
+        attempts: The calls that computed the rest.
     """
 
     source: SourceRequest
     backbone: BackboneRequest
     engine: str
+    max_pixels: int
     created: str
     host: str
     devices: str
@@ -53,6 +85,8 @@ class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
     seconds: dict[str, float]
     skipped: tuple[SkippedImage, ...] = ()
     num_oriented: int = 0
+    parents: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
 
 def installed_versions() -> dict[str, str]:

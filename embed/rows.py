@@ -5,6 +5,8 @@ import hashlib
 
 import numpy as np
 
+DIGEST_BYTES = 32  # SHA-256.
+
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
@@ -30,39 +32,73 @@ class Rows:
 
 
 @dataclasses.dataclass(frozen=True)
-class StoredBlock:
-    """A block of rows as the file holds it.
+class StoredRows:
+    """Some rows as the file holds them, in its own dtypes.
 
     Args:
         features: `(num_rows, num_views, feature_dim)`, in the spec's dtype.
         labels: int32 `(num_rows,)`.
         image_ids: Fixed-length UTF-8 `(num_rows,)`.
         content_digests: uint8 `(num_rows, 32)`.
+        is_oriented: uint8 `(num_rows,)`, 1 where the picture carries an EXIF
+            orientation, which is not applied.
     """
 
     features: np.ndarray
     labels: np.ndarray
     image_ids: np.ndarray
     content_digests: np.ndarray
+    is_oriented: np.ndarray
 
-    def digest(self) -> np.ndarray:
-        """Returns the SHA-256 of all of it, uint8 `(32,)`."""
-        digest = hashlib.sha256()
-        for array in vars(self).values():
-            digest.update(np.ascontiguousarray(array).data)
-        return np.frombuffer(digest.digest(), np.uint8)
+    def __len__(self) -> int:
+        return len(self.labels)
 
-    def join(self, other: "StoredBlock") -> "StoredBlock":
-        """Returns the rows of both, these first."""
-        return StoredBlock(
-            **{
-                name: np.concatenate([rows, getattr(other, name)])
-                for name, rows in vars(self).items()
-            }
-        )
+    def digests(self, split: str, rows: np.ndarray) -> np.ndarray:
+        """Returns the SHA-256 of each row, its place in the cache included.
 
-    def cut(self, start: int, stop: int | None = None) -> "StoredBlock":
-        """Returns the rows from `start` to before `stop`."""
-        return StoredBlock(
-            **{name: rows[start:stop] for name, rows in vars(self).items()}
-        )
+        Args:
+            split: `"train"` or `"test"`.
+            rows: Row numbers in the split `(num_rows,)`.
+
+        Returns:
+            uint8 `(num_rows, 32)`.
+        """
+        features = np.ascontiguousarray(self.features)
+        flat = features.reshape(len(self), -1).view(np.uint8)
+        salt = hashlib.sha256(split.encode())
+        numbers = np.asarray(rows, "<i8").tolist()
+        labels = np.asarray(self.labels, "<i4").tolist()
+        found = np.empty((len(self), DIGEST_BYTES), np.uint8)
+        for place, (number, label) in enumerate(
+            zip(numbers, labels, strict=True)
+        ):
+            digest = salt.copy()
+            digest.update(
+                number.to_bytes(8, "little")
+                + label.to_bytes(4, "little", signed=True)
+                + self.content_digests[place].tobytes()
+                + self.is_oriented[place].tobytes()
+                + bytes(self.image_ids[place])
+            )
+            digest.update(flat[place])
+            found[place] = np.frombuffer(digest.digest(), np.uint8)
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class RowIndex:
+    """What a split holds, but for the features.
+
+    Args:
+        labels: int32 `(num_images,)`.
+        image_ids: Ids in row order.
+        content_digests: uint8 `(num_images, 32)`: SHA-256 of each encoded
+            image.
+        is_oriented: uint8 `(num_images,)`, 1 where a picture carries an EXIF
+            orientation.
+    """
+
+    labels: np.ndarray
+    image_ids: tuple[str, ...]
+    content_digests: np.ndarray
+    is_oriented: np.ndarray

@@ -6,14 +6,16 @@ in it. Two builds with equal specs have equal rows.
 """
 
 import hashlib
+import itertools
 import json
+import operator
 from collections.abc import Iterable
 from collections.abc import Iterator
 
 import numpy as np
 import pydantic
 
-SCHEMA = 1  # Increment when the file layout, or a field's meaning, changes.
+SCHEMA = 2  # Increment when the file layout, or a field's meaning, changes.
 MAX_SHOWN = 80  # Characters of a value in an error: class names are long.
 FINGERPRINT_DIGITS = 16  # 64 bits: enough to name files, not to resist attack.
 
@@ -112,8 +114,8 @@ def describe_differences(expected: CacheSpec, received: CacheSpec) -> str:
     left, right = [], []
     for name, (wanted, found) in differences(expected, received).items():
         for field, a, b in _leaves(name, wanted, found):
-            left.append(f"{field}={_shorten(a)}")
-            right.append(f"{field}={_shorten(b)}")
+            left.append(f"{field}={_shorten(a, b)}")
+            right.append(f"{field}={_shorten(b, a)}")
     return f"Expected: {', '.join(left)}. Received: {', '.join(right)}."
 
 
@@ -125,6 +127,21 @@ def is_served_by(wanted: CacheSpec, held: CacheSpec) -> bool:
     if not set(wanted.views) <= set(held.views):
         return False
     return wanted.model_copy(update={"views": held.views}) == held
+
+
+def is_kin(spec: CacheSpec, other: CacheSpec) -> bool:
+    """Tells whether two caches hold equal vectors of equal pictures.
+
+    Pictures, labels and class names may differ, and views in part.
+    """
+    if not set(spec.views) & set(other.views):
+        return False
+    return spec == other.model_copy(
+        update={
+            name: getattr(spec, name)
+            for name in ("class_names", "splits", "views")
+        }
+    )
 
 
 def _leaves(
@@ -141,6 +158,14 @@ def _leaves(
         yield name, wanted, found
 
 
-def _shorten(value: object) -> str:
+def _shorten(value: object, other: object) -> str:
+    """Returns a value, of a long one the part that differs from the other."""
     text = str(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    if len(text) <= MAX_SHOWN:
+        return text
+    are_equal = map(operator.eq, text, str(other))
+    num_equal = sum(itertools.takewhile(bool, are_equal))
+    start = max(0, num_equal - MAX_SHOWN // 2)
+    stop = start + MAX_SHOWN
+    before, after = "..." * (start > 0), "..." * (stop < len(text))
+    return f"{before}{text[start:stop]}{after}"

@@ -10,6 +10,7 @@ from embed.artifacts import newest_first
 from embed.cache import FeatureCache
 from embed.cache import open_cache
 from embed.console import Console
+from head.refit import require_chosen_on
 from head.refit import train_run
 from head.run import RECORD
 from head.run import Run
@@ -34,9 +35,14 @@ def choose_spec(
         cache: What the spec must have been chosen on.
         spec_path: Of a file that was named.
         recipe: Name of a recipe.
+
+    Raises:
+        StaleCacheError: If the spec that was named is of another cache.
     """
     if spec_path is not None:
-        return load_spec(spec_path), f"the spec {spec_path}"
+        spec = load_spec(spec_path)
+        require_chosen_on(cache, spec, spec_path)
+        return spec, f"the spec {spec_path}"
     if recipe is None:
         for path in newest_first(artifacts_dir, f"{SEARCHES}/*/{BEST}"):
             spec = load_spec(path)
@@ -53,10 +59,11 @@ def find_run_and_cache(
 
     Raises:
         MissingArtifactError: If one of them is not there.
+        StaleCacheError: If the run was made on another cache.
     """
     if cache_path is not None:
         cache = open_cache(cache_path)
-        return find_run(artifacts_dir, run_dir, cache.fingerprint), cache
+        return find_run(artifacts_dir, run_dir, cache), cache
     run = find_run(artifacts_dir, run_dir)
     return run, _cache_of(run, artifacts_dir)
 
@@ -75,10 +82,15 @@ def find_or_train_run(
 
     Raises:
         MissingArtifactError: If there is neither.
+        StaleCacheError: If they were made on other caches than is given.
     """
-    wanted = open_cache(cache_path).fingerprint if cache_path else None
+    given = open_cache(cache_path) if cache_path else None
+    wanted = given.fingerprint if given else None
     best = None if run_dir else _newest_best(artifacts_dir, wanted)
-    if best is None or best[1] < _newest_run_time(artifacts_dir, wanted):
+    run_time = _newest_run_time(artifacts_dir, wanted)
+    if given and not (run_dir or best or run_time):
+        _refuse_winner(artifacts_dir, given)
+    if best is None or best[1] < run_time:
         run, cache = find_run_and_cache(artifacts_dir, run_dir, cache_path)
         if seed in (None, run.record.seed):
             return run, cache
@@ -118,6 +130,13 @@ def _newest_run_time(artifacts_dir: Path, wanted: str | None) -> int:
         if wanted in (None, fingerprint):
             return path.stat().st_mtime_ns
     return 0
+
+
+def _refuse_winner(artifacts_dir: Path, cache: FeatureCache) -> None:
+    """Refuses the last winner, unless a later run is to be refused."""
+    best = _newest_best(artifacts_dir, None)
+    if best and best[1] > _newest_run_time(artifacts_dir, None):
+        require_chosen_on(cache, load_spec(best[0]), best[0])
 
 
 def _cache_of(run: Run, artifacts_dir: Path) -> FeatureCache:

@@ -4,6 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embed.rows import Rows
+from embed.stream import RowStream
+from head.feed import shape_of
+from head.moments import compute_moments
 from head.spec import HeadSpec
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ NUM_SEEDS = 4  # Two dense and two dropout layers at most.
 def build_head(
     spec: HeadSpec,
     *,
-    train_features: np.ndarray,
+    train: Rows | RowStream,
     num_classes: int,
     seed: int,
 ) -> "keras.Model":
@@ -27,9 +31,7 @@ def build_head(
 
     Args:
         spec: What to build.
-        train_features: Features of the training rows, by which
-            `standardize` centres and scales,
-            `(num_images, num_views, feature_dim)`.
+        train: Training rows, by which `standardize` centres and scales.
         num_classes: Number of logits.
         seed: Of initial weights and dropout.
 
@@ -55,8 +57,8 @@ def build_head(
         return keras.layers.Dropout(spec.dropout, seed=int(next(seeds)))(x)
 
     # === Layers ===
-    features = keras.Input((train_features.shape[-1],), name="features")
-    x = _normalize(spec, features, train_features)
+    features = keras.Input((shape_of(train)[-1],), name="features")
+    x = _normalize(spec, features, train)
     # === Functional Model ===
     if spec.hidden_units:
         x = dense(spec.hidden_units, "hidden", "relu")(dropout(x))
@@ -65,7 +67,7 @@ def build_head(
 
 
 def _normalize(
-    spec: HeadSpec, features: "keras.KerasTensor", train_features: np.ndarray
+    spec: HeadSpec, features: "keras.KerasTensor", train: Rows | RowStream
 ) -> "keras.KerasTensor":
     import keras
 
@@ -77,11 +79,11 @@ def _normalize(
         magnitude = keras.ops.sqrt(keras.ops.abs(features))
         return keras.ops.sign(features) * magnitude
     if spec.normalization == "standardize":
-        variance = train_features.var((0, 1), dtype=np.float64)
-        floor = MIN_VARIANCE_SHARE * variance.mean()
+        moments = compute_moments(train)
+        floor = MIN_VARIANCE_SHARE * moments.variance.mean()
         return keras.layers.Normalization(
-            mean=train_features.mean((0, 1), dtype=np.float64).tolist(),
-            variance=np.maximum(variance, floor).tolist(),
+            mean=moments.mean.tolist(),
+            variance=np.maximum(moments.variance, floor).tolist(),
             name="standardize",
         )(features)
     return features

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from embed.artifacts import RUNS
+from embed.artifacts import create_stale_error
 from embed.artifacts import make_folder
 from embed.artifacts import replace_folder
 from embed.artifacts import touch
@@ -63,7 +64,8 @@ def train_run(
         PipelineError: If there are too few images.
     """
     console = console or Console(is_quiet=True)
-    _require_chosen_on(spec, cache)
+    require_chosen_on(cache, spec)
+    spec = spec.model_copy(update={"chosen_on": None})  # The record has it.
     directory = artifacts_dir / RUNS / _name_run(cache, spec, seed)
     if not is_overwrite and (directory / RECORD).is_file():
         console.say(f"The run {directory} has done exactly this already.")
@@ -117,15 +119,36 @@ def train_run(
     return Run(directory, record)
 
 
-def _require_chosen_on(spec: HeadSpec, cache: FeatureCache) -> None:
-    if spec.fingerprint not in (None, cache.fingerprint):
-        raise StaleCacheError(
-            f"The head spec was chosen on another cache than {cache.path}. "
-            f"Expected: fingerprint={spec.fingerprint}. Received: "
-            f"fingerprint={cache.fingerprint}. Search on this one with "
-            "`python -m tune search`, or train the reference with "
-            f"`{TRAIN_COMMAND} --recipe reference`."
+def require_chosen_on(
+    cache: FeatureCache, spec: HeadSpec, path: Path | None = None
+) -> None:
+    """Refuses a spec that was chosen on another cache.
+
+    Args:
+        cache: What it is to be trained on.
+        spec: What was chosen.
+        path: Of its file, if it has one.
+
+    Raises:
+        StaleCacheError: Names the fields, both values and the command.
+    """
+    if spec.fingerprint in (None, cache.fingerprint):
+        return
+    subject = f"The head spec {path or ''}".rstrip() + " was chosen"
+    advice = (
+        f"Search on this one with `python -m tune search --cache {cache.path}`,"
+        " or train the reference with "
+        f"`{TRAIN_COMMAND} --recipe reference --cache {cache.path}`."
+    )
+    if spec.chosen_on is not None:
+        raise create_stale_error(
+            spec.chosen_on, cache, subject=subject, advice=advice
         )
+    raise StaleCacheError(  # A trial's spec, which has a fingerprint alone.
+        f"{subject} on another cache than {cache.path}. "
+        f"Expected: fingerprint={spec.fingerprint}. Received: "
+        f"fingerprint={cache.fingerprint}. {advice}"
+    )
 
 
 def take_train_and_val(cache: FeatureCache) -> tuple[Rows, Rows]:
@@ -148,11 +171,13 @@ def take_train_and_val(cache: FeatureCache) -> tuple[Rows, Rows]:
 
 def _name_run(cache: FeatureCache, spec: HeadSpec, seed: int) -> str:
     """Returns a name that stands for cache, pictures, spec and seed."""
+    # A recipe is the same training whether it was chosen on this cache or not.
+    recipe = spec.model_copy(update={"fingerprint": None})
     identity = "\0".join(
         [
             cache.fingerprint,
             cache.pictures_digest(),
-            spec.to_json(),
+            recipe.to_json(),
             str(seed),
         ]
     )

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import pydantic
 
 from embed.artifacts import RUNS
+from embed.artifacts import create_stale_error
 from embed.artifacts import newest_first
 from embed.cache import FeatureCache
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
 from embed.spec import CacheSpec
-from embed.spec import describe_differences
 from head.spec import HeadSpec
 
 if TYPE_CHECKING:
@@ -96,11 +96,11 @@ class Run:
             StaleCacheError: Names the fields, both values and the command.
         """
         if cache.fingerprint != self.record.cache_spec.fingerprint():
-            fields = describe_differences(self.record.cache_spec, cache.spec)
-            raise StaleCacheError(
-                f"The run {self.directory} was made on another cache than "
-                f"{cache.path}. {fields} Train on this one with "
-                f"`{TRAIN_COMMAND} --cache {cache.path}`."
+            raise create_stale_error(
+                self.record.cache_spec,
+                cache,
+                subject=f"The run {self.directory} was made",
+                advice=_advise_training(cache),
             )
         if cache.pictures_digest() != self.record.pictures_digest:
             raise StaleCacheError(
@@ -134,26 +134,46 @@ def load_run(directory: Path) -> Run:
 
 
 def find_run(
-    artifacts_dir: Path, run_dir: Path | None, fingerprint: str | None = None
+    artifacts_dir: Path,
+    run_dir: Path | None,
+    cache: FeatureCache | None = None,
 ) -> Run:
     """Returns the run that is named, or else the newest that fits.
 
     Args:
         artifacts_dir: Folder of everything written.
         run_dir: Folder of a run.
-        fingerprint: Of the cache it must have been made on.
+        cache: What it must have been made on; `None` for any.
 
     Raises:
         MissingArtifactError: If there is none.
+        StaleCacheError: If there are runs of other caches alone.
     """
     if run_dir is not None:
-        return load_run(run_dir)
+        run = load_run(run_dir)
+        if cache is not None:
+            run.require_cache(cache)
+        return run
+    others = []
     for path in newest_first(artifacts_dir, f"{RUNS}/*/{RECORD}"):
         run = load_run(path.parent)
-        if fingerprint in (None, run.record.cache_spec.fingerprint()):
+        made_on = run.record.cache_spec
+        if cache is None or made_on.fingerprint() == cache.fingerprint:
             return run
-    fitting = f" of the cache {fingerprint}" if fingerprint else ""
+        others.append(run)
+    if cache is not None and others:
+        raise create_stale_error(
+            others[0].record.cache_spec,
+            cache,
+            subject=f"No run fits. The newest, {others[0].directory}, was made",
+            advice=_advise_training(cache),
+        )
+    on_this = f" --cache {cache.path}" if cache else ""
     raise MissingArtifactError(
-        f"There is no run{fitting} in {artifacts_dir / RUNS}. Make one with "
-        f"`{TRAIN_COMMAND}`, or name one with `--run DIR`."
+        f"There is no run in {artifacts_dir / RUNS}. Make one with "
+        f"`{TRAIN_COMMAND}{on_this}`, or name one with `--run DIR`."
     )
+
+
+def _advise_training(cache: FeatureCache) -> str:
+    return f"Train on this one with `{TRAIN_COMMAND} --cache {cache.path}`."

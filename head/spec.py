@@ -13,6 +13,7 @@ import pydantic
 
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
+from embed.spec import CacheSpec
 
 BEST = "best.json"  # What a search calls the spec of its winner.
 
@@ -39,6 +40,7 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
             feature by the training rows.
         fingerprint: Of the cache the spec was chosen on; `None` when it was
             chosen on none, as a recipe is.
+        chosen_on: What that cache was made from; in a `best.json` alone.
     """
 
     learning_rate: float = pydantic.Field(default=5e-4, gt=0)
@@ -50,6 +52,17 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     hidden_units: int = pydantic.Field(default=0, ge=0)
     normalization: Normalization = "none"
     fingerprint: str | None = None
+    # In no dump: class names may be thousands, and a spec lies in each trial.
+    chosen_on: CacheSpec | None = pydantic.Field(default=None, exclude=True)
+
+    @pydantic.model_validator(mode="after")
+    def _require_one_cache(self) -> "HeadSpec":
+        if self.chosen_on and self.chosen_on.fingerprint() != self.fingerprint:
+            raise ValueError(
+                f"fingerprint={self.fingerprint} is not that of chosen_on, "
+                f"{self.chosen_on.fingerprint()}"
+            )
+        return self
 
     def to_json(self) -> str:
         """Returns the canonical text: keys sorted, defaults written out."""
@@ -61,6 +74,19 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
 
 
 RECIPES: dict[str, HeadSpec] = {"reference": HeadSpec()}
+
+
+def format_best(spec: HeadSpec, chosen_on: CacheSpec) -> str:
+    """Returns the text of a `best.json`, which may be copied anywhere.
+
+    Args:
+        spec: What won.
+        chosen_on: What the cache it won on was made from.
+    """
+    fields = spec.model_dump(mode="json")
+    fields["fingerprint"] = chosen_on.fingerprint()
+    fields["chosen_on"] = chosen_on.model_dump(mode="json")
+    return json.dumps(fields, indent=2, ensure_ascii=False)
 
 
 def load_spec(path: Path) -> HeadSpec:

@@ -24,6 +24,8 @@ NUM_PICTURES = {"train": 10, "test": 4}  # Of each class.
 PICTURE_SIZE = (24, 20)
 TINY_SIZE = (8, 8)
 TINY_DIM = 4
+POINTS_DIM = 8
+NOISE = 1.5  # Classes overlap, so that heads differ in their scores.
 COMMAND_SECONDS = 120  # Far more than any takes, but an end.
 
 
@@ -93,6 +95,16 @@ def _tiny_cache(tiny_request, tmp_path):
     return build_cache(tiny_request, artifacts_dir=tmp_path / "artifacts").cache
 
 
+@pytest.fixture(name="draw_cache", scope="session")
+def _draw_cache():
+    """Writes and opens a cache of clouds of points, drawn and not embedded.
+
+    Takes the path and by name the numbers of images, `num_train` and
+    `num_test`, a `seed` and any field of the `CacheSpec`.
+    """
+    return draw_cache
+
+
 @pytest.fixture(name="pets_dir", scope="session")
 def _pets_dir():
     """Where TFDS finds the real pictures of Oxford-IIIT Pet."""
@@ -131,6 +143,71 @@ def _run_command(tmp_path):
         )
 
     return run
+
+
+def draw_cache(path, *, num_train=60, num_test=30, seed=0, **fields):
+    """Writes a cache of 3 classes, 2 views and 8 features."""
+    from embed.backbones.request import BackboneRequest
+    from embed.cache import open_cache
+    from embed.cache_writer import FeatureRows
+    from embed.cache_writer import SplitContent
+    from embed.cache_writer import write_cache
+    from embed.provenance import Provenance
+    from embed.rows import DIGEST_BYTES
+    from embed.sources.source import SourceRequest
+    from embed.spec import CacheSpec
+    from embed.spec import SplitSpec
+    from embed.spec import digest_rows
+
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(len(CLASS_NAMES), POINTS_DIM))
+    contents, splits = {}, {}
+    for split, num_images in {"train": num_train, "test": num_test}.items():
+        labels = np.arange(num_images, dtype=np.int32) % len(CLASS_NAMES)
+        noise = NOISE * rng.normal(size=(num_images, 2, POINTS_DIM))
+        ids = [f"{split}-{seed}-{number}" for number in range(num_images)]
+        rows = FeatureRows(
+            features=(centers[labels][:, None] + noise).astype(np.float32),
+            content_digests=np.zeros((num_images, DIGEST_BYTES), np.uint8),
+            is_oriented=np.zeros(num_images, np.bool_),
+        )
+        contents[split] = SplitContent(
+            image_ids=tuple(ids),
+            labels=labels,
+            read=lambda rows=rows: iter([rows]),
+        )
+        splits[split] = SplitSpec(
+            num_images=num_images, digest=digest_rows(ids, labels)
+        )
+    spec = {
+        "dataset": "tfds:tiny_set",
+        "dataset_version": "1.0.0",
+        "class_names": CLASS_NAMES,
+        "splits": splits,
+        "backbone": "keras:Tiny",
+        "weights_digest": "w" * 64,
+        "image_size": TINY_SIZE,
+        "views": ("plain", "flip"),
+    }
+    write_cache(
+        path,
+        spec=CacheSpec(**{**spec, **fields}),
+        provenance=Provenance(
+            source=SourceRequest(dataset="tfds:tiny_set"),
+            backbone=BackboneRequest(handle="keras:Tiny", image_size=TINY_SIZE),
+            engine="tensorflow",
+            batch_size=32,
+            max_pixels=10**6,
+            created="2026-01-01T00:00:00+00:00",
+            host="host",
+            devices="no GPU, 2 CPU threads",
+            versions={},
+            seconds={},
+        ),
+        feature_dim=POINTS_DIM,
+        splits=contents,
+    )
+    return open_cache(path)
 
 
 def write_pictures(folder):

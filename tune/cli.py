@@ -107,7 +107,7 @@ def run_results(
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Newest search on this feature cache."),
+        typer.Option(help="Feature cache that the search was made on."),
     ] = None,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     as_json: JsonOption = False,
@@ -128,15 +128,17 @@ def run_results(
         from tune.results import find_search
         from tune.results import load_search
 
+        made_on = open_cache(cache) if cache else None
         if search is not None:
             result = load_search(search)
+            if made_on is not None:
+                result.require_cache(made_on)
         else:
-            fingerprint = open_cache(cache).fingerprint if cache else None
-            result = find_search(artifacts, fingerprint)
+            result = find_search(artifacts, made_on)
             console.say(f"Search: {result.path} (the newest).")
         payload = {
             "search": str(result.path),
-            **result.summary.model_dump(mode="json"),
+            **result.summary.model_dump(mode="json", exclude={"cache_spec"}),
             "trials": trial_rows(result.trials),
         }
         console.result(

@@ -16,9 +16,13 @@ from pathlib import Path
 import pydantic
 
 from embed.artifacts import SEARCHES
+from embed.artifacts import create_stale_error
 from embed.artifacts import newest_first
+from embed.cache import FeatureCache
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
+from embed.errors import StaleCacheError
+from embed.spec import CacheSpec
 from head.spec import BEST
 from tune.spec import SearchSpec
 from tune.trials import TrialRecord
@@ -36,6 +40,7 @@ class SearchSummary(pydantic.BaseModel, frozen=True, extra="forbid"):
     Args:
         spec: What determines the trials.
         cache: Where the feature cache lay.
+        cache_spec: What that was made from.
         created: When the search was finished, ISO 8601 with time zone.
         devices: What TensorFlow computed on.
         versions: Version by package.
@@ -48,6 +53,7 @@ class SearchSummary(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     spec: SearchSpec
     cache: Path
+    cache_spec: CacheSpec
     created: str
     devices: str
     versions: dict[str, str]
@@ -77,27 +83,43 @@ class SearchResult:
         """The file that holds the winner's `HeadSpec`."""
         return self.path / BEST
 
+    def require_cache(self, cache: FeatureCache) -> None:
+        """Refuses a cache but the one that was searched on.
+
+        Raises:
+            StaleCacheError: Names the fields, both values and the command.
+        """
+        if cache.fingerprint != self.summary.cache_spec.fingerprint():
+            raise _stale(self, cache, f"The search {self.path} was made")
+
 
 def find_search(
-    artifacts_dir: Path, fingerprint: str | None = None
+    artifacts_dir: Path, cache: FeatureCache | None = None
 ) -> SearchResult:
     """Reads the newest finished search.
 
     Args:
         artifacts_dir: Where to look.
-        fingerprint: Of the cache it must have been made on; `None` for any.
+        cache: What it must have been made on; `None` for any.
 
     Raises:
         MissingArtifactError: If there is none.
+        StaleCacheError: If there are searches of other caches alone.
     """
+    others = []
     for path in newest_first(artifacts_dir, f"{SEARCHES}/*/{BEST}"):
         result = load_search(path.parent)
-        if fingerprint in (None, result.summary.spec.fingerprint):
+        made_on = result.summary.cache_spec
+        if cache is None or made_on.fingerprint() == cache.fingerprint:
             return result
-    of_cache = f" of the cache {fingerprint}" if fingerprint else ""
+        others.append(result)
+    if cache is not None and others:
+        newest = f"No search fits. The newest, {others[0].path}, was made"
+        raise _stale(others[0], cache, newest)
+    on_this = f" --cache {cache.path}" if cache else ""
     raise MissingArtifactError(
-        f"There is no finished search{of_cache} in {artifacts_dir / SEARCHES}. "
-        f"Run one with `{SEARCH_COMMAND}`."
+        f"There is no finished search in {artifacts_dir / SEARCHES}. "
+        f"Run one with `{SEARCH_COMMAND}{on_this}`."
     )
 
 
@@ -128,3 +150,12 @@ def load_search(path: Path) -> SearchResult:
         ) from error
     trials = rank_trials(read_trials(folder / TRIALS))
     return SearchResult(folder, summary, trials)
+
+
+def _stale(
+    result: SearchResult, cache: FeatureCache, subject: str
+) -> StaleCacheError:
+    advice = f"Search on this one with `{SEARCH_COMMAND} --cache {cache.path}`."
+    return create_stale_error(
+        result.summary.cache_spec, cache, subject=subject, advice=advice
+    )

@@ -20,6 +20,7 @@ from embed.provenance import now
 from head.refit import take_train_and_val
 from head.spec import BEST
 from head.spec import RECIPES
+from head.spec import format_best
 from tune.folder import SearchFolder
 from tune.hypermodel import HeadTuner
 from tune.hypermodel import TrialRunner
@@ -156,6 +157,7 @@ def _write(
     summary = SearchSummary(
         spec=spec,
         cache=cache.path,
+        cache_spec=cache.spec,
         created=now(),
         devices=prepare_devices().describe(),
         versions=installed_versions(),
@@ -168,7 +170,7 @@ def _write(
     write_text(folder / SUMMARY, summary.model_dump_json(indent=2))
     write_text(folder / TABLE, format_csv(trials))
     draw_search(trials, folder / PICTURE)
-    write_text(folder / BEST, best.spec.model_dump_json(indent=2))
+    write_text(folder / BEST, format_best(best.spec, cache.spec))
 
 
 def _count_trials(spec: SearchSpec, console: Console) -> int:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 from embed.errors import SourceError
 from embed.sources.source import LimitedSource
+from embed.sources.source import Picture
 from embed.sources.source import Source
 from embed.sources.source import SourceRequest
 from embed.sources.source import SplitIndex
 
 __all__ = [
+    "Picture",
     "Source",
     "SourceRequest",
     "SplitIndex",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embed.sources.source import Picture
 from embed.sources.source import Source
 from embed.sources.source import SplitIndex
 from embed.splits import TEST_SHARE
@@ -46,10 +47,10 @@ class DigitsSource(Source):
             },
         )
 
-    def read(self, split: str, rows: Sequence[int]) -> Iterator[bytes]:
+    def read(self, split: str, rows: Sequence[int]) -> Iterator[Picture]:
         """Yields the PNG of each row."""
         import tensorflow as tf
 
         for row in rows:
             pixels = self._pixels[self._rows[split][row]]
-            yield tf.io.encode_png(pixels).numpy()
+            yield Picture(tf.io.encode_png(pixels).numpy())

@@ -1,5 +1,6 @@
 """Folders of pictures: `train/<class>/*`, `test/<class>/*`, or `<class>/*`."""
 
+import os
 from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,13 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from embed.errors import SourceError
+from embed.formats import DECODED
+from embed.sources.files import ERRORS_OF_ONE_FILE
+from embed.sources.files import Listing
+from embed.sources.files import UnfitFileError
+from embed.sources.files import is_folder
+from embed.sources.files import list_files
+from embed.sources.files import read_file
+from embed.sources.files import scan
 from embed.sources.source import SPLITS
+from embed.sources.source import Picture
 from embed.sources.source import Source
 from embed.sources.source import SplitIndex
 from embed.splits import TEST_SHARE
 from embed.splits import is_held_out
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"})
+FORMATS = f"{', '.join(DECODED[:-1])} or {DECODED[-1]}"
 SPLIT_NAMES = frozenset({*SPLITS, "val", "valid", "validation"})
 
 
@@ -31,15 +41,21 @@ class FolderSource(Source):
     def __init__(self, root: Path) -> None:
         require_folder(root)
         if _has_splits(root):
-            paths = {split: _images_below(root / split) for split in SPLITS}
+            self._folders = {split: root / split for split in SPLITS}
+            of_splits = {s: _list_below(f) for s, f in self._folders.items()}
+            paths = {s: _by_id(root / s, of_splits[s]) for s in SPLITS}
+            ignored = [p for one in of_splits.values() for p in one.ignored]
         else:
-            paths = _divide(_images_below(root))
+            self._folders = dict.fromkeys(SPLITS, root)
+            listing = _list_below(root)
+            paths = _divide(_by_id(root, listing))
+            ignored = list(listing.ignored)
         if not any(paths.values()):
             raise SourceError(
                 f"The folder {root} holds no pictures. Expected: "
-                "train/<class>/* and test/<class>/*, or <class>/*, with the "
-                f"endings {sorted(IMAGE_SUFFIXES)}. Put pictures there or "
-                "name another with `--dataset folder:DIR`."
+                "train/<class>/* and test/<class>/*, or <class>/*, of "
+                f"{FORMATS}. Put pictures there or name another with "
+                "`--dataset folder:DIR`."
             )
         class_names = sorted(
             {_class_of(i) for split in paths.values() for i in split}
@@ -59,24 +75,44 @@ class FolderSource(Source):
                 )
                 for split, by_id in paths.items()
             },
+            ignored=[path.relative_to(root).as_posix() for path in ignored],
         )
 
-    def read(self, split: str, rows: Sequence[int]) -> Iterator[bytes]:
-        """Yields the bytes of each file.
+    def read(self, split: str, rows: Sequence[int]) -> Iterator[Picture]:
+        """Yields one picture a row, with a problem where it cannot be read.
 
         Raises:
-            SourceError: If one cannot be read.
+            SourceError: If the storage fails, or the whole folder is gone.
         """
         for row in rows:
             path = self._paths[split][row]
             try:
-                yield path.read_bytes()
+                yield Picture(read_file(path))
+            except UnfitFileError as error:
+                yield Picture(b"", f"it cannot be read: {error}")
             except OSError as error:
-                raise SourceError(
-                    f"The picture {path} cannot be read: {error.strerror}. "
-                    "What is finished is kept: put it back, or make it "
-                    "readable, and run the command again."
-                ) from error
+                if error.errno not in ERRORS_OF_ONE_FILE or not _holds_anything(
+                    self._folders[split]
+                ):
+                    raise SourceError(
+                        f"The picture {path} cannot be read: "
+                        f"{error.strerror}. What is finished is kept: put the "
+                        "folder back, or mend its storage, and run the command "
+                        "again."
+                    ) from error
+                yield Picture(b"", f"it cannot be read: {error.strerror}")
+
+    def stamps(self, split: str) -> np.ndarray:
+        """Returns those of each file, of what a link leads to."""
+        paths = self._paths[split]
+        stamps = np.full((len(paths), 3), -1, np.int64)
+        for row, path in enumerate(paths):
+            try:
+                file = os.stat(path)
+            except OSError:  # Reading says why.
+                continue
+            stamps[row] = file.st_size, file.st_mtime_ns, file.st_ctime_ns
+        return stamps
 
 
 def _has_splits(root: Path) -> bool:
@@ -85,7 +121,9 @@ def _has_splits(root: Path) -> bool:
     Raises:
         SourceError: If the folder is neither of the two.
     """
-    there = {p.name for p in root.iterdir() if p.is_dir()} & SPLIT_NAMES
+    there = {
+        entry.name for entry in scan(root) if is_folder(entry)
+    } & SPLIT_NAMES
     if there and there != set(SPLITS):
         raise SourceError(
             f"The folder {root} is divided into {sorted(there)}. Expected: "
@@ -110,31 +148,47 @@ def require_folder(root: Path) -> None:
         )
 
 
-def _images_below(root: Path) -> dict[str, Path]:
-    """Returns the pictures in the class folders below `root`, by id.
+def _holds_anything(folder: Path) -> bool:
+    """Tells a folder from one that is gone, or that nothing is mounted on."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entries)
+    except OSError:
+        return False
+
+
+def _list_below(root: Path) -> Listing:
+    """Returns what lies in the class folders below `root`, and beside them.
+
+    Raises:
+        SourceError: If a class folder holds files but no pictures.
+    """
+    pictures: list[Path] = []
+    ignored: list[Path] = []
+    for entry in sorted(scan(root), key=lambda entry: entry.name):
+        path = Path(entry.path)
+        if not is_folder(entry):
+            ignored.append(path)
+            continue
+        listing = list_files(path)
+        if listing.ignored and not listing.pictures:
+            raise SourceError(
+                f"The class folder {path} holds files but no pictures, for "
+                f"one {listing.ignored[0].name}. Expected: {FORMATS}. Convert "
+                "them, or move the folder away, and run the command again."
+            )
+        pictures += listing.pictures
+        ignored += listing.ignored
+    return Listing(tuple(pictures), tuple(ignored))
+
+
+def _by_id(root: Path, listing: Listing) -> dict[str, Path]:
+    """Returns the pictures by their id.
 
     Raises:
         SourceError: If a name is no UTF-8, and so no id.
     """
-    by_id = {
-        path.relative_to(root).as_posix(): path
-        for folder in sorted(root.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-    }
-    for folder in sorted(root.iterdir()):
-        if (
-            folder.is_dir()
-            and not folder.name.startswith(".")
-            and any(path.is_file() for path in folder.rglob("*"))
-            and not any(_class_of(i) == folder.name for i in by_id)
-        ):
-            raise SourceError(
-                f"The class folder {folder} holds files but no pictures. "
-                f"Expected: the endings {sorted(IMAGE_SUFFIXES)}. Convert "
-                "them, or move the folder away, and run the command again."
-            )
+    by_id = {p.relative_to(root).as_posix(): p for p in listing.pictures}
     try:
         "".join(by_id).encode()
     except UnicodeEncodeError as error:

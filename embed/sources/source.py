@@ -67,6 +67,19 @@ class SplitIndex:
         return SplitIndex(image_ids, self.labels[rows])
 
 
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """What a source reads of one row.
+
+    Args:
+        encoded: The bytes of its file.
+        problem: Why it could not be read, or empty.
+    """
+
+    encoded: bytes
+    problem: str = ""
+
+
 class Source(abc.ABC):
     """Labelled pictures, by split; rows keep their order for ever.
 
@@ -75,6 +88,7 @@ class Source(abc.ABC):
         version: Version of the data, `""` where there is none.
         class_names: Names by class index.
         splits: Index by split, `train` and `test`.
+        ignored: Names of files that lie there and are no pictures.
     """
 
     def __init__(
@@ -84,21 +98,42 @@ class Source(abc.ABC):
         version: str,
         class_names: Sequence[str],
         splits: Mapping[str, SplitIndex],
+        ignored: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.version = version
         self.class_names = tuple(class_names)
         self.splits = dict(splits)
+        self.ignored = tuple(ignored)
         _check(self)
 
     @abc.abstractmethod
-    def read(self, split: str, rows: Sequence[int]) -> Iterator[bytes]:
-        """Yields the encoded image of each row.
+    def read(self, split: str, rows: Sequence[int]) -> Iterator[Picture]:
+        """Yields one picture a row, with a problem where it cannot be read.
 
         Args:
             split: `"train"` or `"test"`.
             rows: Row numbers, ascending.
+
+        Raises:
+            SourceError: If not the picture but what it lies on fails.
         """
+
+    def stamps(self, split: str) -> np.ndarray | None:
+        """Returns what tells, without reading, that a picture is the same.
+
+        Size in bytes, mtime_ns and ctime_ns of the file each lies in, as they
+        are now: what git's index keeps. The last is there because the second
+        can be set back.
+
+        Args:
+            split: `"train"` or `"test"`.
+
+        Returns:
+            int64 `(num_images, 3)`, -1 where there is no such file any more;
+            `None` where only reading tells.
+        """
+        return None
 
 
 class LimitedSource(Source):
@@ -123,11 +158,17 @@ class LimitedSource(Source):
                 split: index.take(self._rows[split])
                 for split, index in source.splits.items()
             },
+            ignored=source.ignored,
         )
 
-    def read(self, split: str, rows: Sequence[int]) -> Iterator[bytes]:
-        """Yields the encoded image of each row."""
+    def read(self, split: str, rows: Sequence[int]) -> Iterator[Picture]:
+        """Yields one picture a row."""
         return self._source.read(split, self._rows[split][list(rows)].tolist())
+
+    def stamps(self, split: str) -> np.ndarray | None:
+        """Returns those of its own rows."""
+        stamps = self._source.stamps(split)
+        return None if stamps is None else stamps[self._rows[split]]
 
 
 def _smallest_hashes(image_ids: Sequence[str], limit: int) -> np.ndarray:

@@ -8,6 +8,7 @@ part of the fingerprint.
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from embed.errors import SourceError
 from embed.network import WAYS_OUT
 from embed.network import probe
 from embed.sources.source import SPLITS
+from embed.sources.source import Picture
 from embed.sources.source import Source
 from embed.sources.source import SplitIndex
 
@@ -50,8 +52,12 @@ class TfdsSource(Source):
             },
         )
 
-    def read(self, split: str, rows: Sequence[int]) -> Iterator[bytes]:
-        """Yields the encoded image of each row."""
+    def read(self, split: str, rows: Sequence[int]) -> Iterator[Picture]:
+        """Yields one picture a row.
+
+        Raises:
+            SourceError: If a file of the dataset is damaged, cut or gone.
+        """
         import tensorflow_datasets as tfds
 
         if not rows:
@@ -62,9 +68,27 @@ class TfdsSource(Source):
             split, from_=first, to=last + 1, unit="abs"
         )
         examples = self._examples(instruction, (self._image_key,))
+        row = first - 1
         for row, example in enumerate(examples, start=first):
             if row in wanted:
-                yield example[self._image_key]
+                yield Picture(example[self._image_key])
+        if row != last:
+            raise self._failure(f"{split} has only {row + 1} examples by now")
+
+    def stamps(self, split: str) -> np.ndarray | None:
+        """Returns the same of every row: those of all its files together."""
+        try:
+            paths = self._builder.info.splits[split].filepaths
+            found = [path.stat() for path in map(Path, paths)]
+            stamps = (
+                sum(file.st_size for file in found),
+                max(file.st_mtime_ns for file in found),
+                max(file.st_ctime_ns for file in found),
+            )
+        except (OSError, ValueError):  # In a cloud, of no files, or gone.
+            return None
+        num_images = len(self.splits[split].image_ids)
+        return np.tile(np.array(stamps, np.int64), (num_images, 1))
 
     def _index(self, split: str) -> SplitIndex:
         """Reads ids and labels of a split, without its images."""
@@ -85,24 +109,35 @@ class TfdsSource(Source):
 
     def _examples(self, split: Any, keys: Sequence[str]) -> Iterator[Any]:
         """Yields some features of each example, in the order on disk."""
+        import tensorflow as tf
         import tensorflow_datasets as tfds
 
         decoders = {}
         if self._image_key in keys:
             decoders[self._image_key] = tfds.decode.SkipDecoding()
-        dataset = self._builder.as_dataset(
-            split=split,
-            shuffle_files=False,
-            decoders=tfds.decode.PartialDecoding(
-                {key: True for key in keys}, decoders=decoders
-            ),
-            read_config=tfds.ReadConfig(
-                add_tfds_id=True,
-                try_autocache=False,
-                interleave_cycle_length=1,
-            ),
+        try:
+            yield from self._builder.as_dataset(
+                split=split,
+                shuffle_files=False,
+                decoders=tfds.decode.PartialDecoding(
+                    {key: True for key in keys}, decoders=decoders
+                ),
+                read_config=tfds.ReadConfig(
+                    add_tfds_id=True,
+                    try_autocache=False,
+                    interleave_cycle_length=1,
+                ),
+            ).as_numpy_iterator()
+        except tf.errors.OpError as error:
+            reason = error.message.partition("\n")[0].partition(" [[")[0]
+            raise self._failure(reason) from error
+
+    def _failure(self, reason: str) -> SourceError:
+        return SourceError(
+            f"The dataset {self._builder.info.full_name} cannot be read: "
+            f"{reason}. What is finished is kept: mend or fetch again what "
+            f"lies in {self._builder.data_dir}, and run the command again."
         )
-        yield from dataset.as_numpy_iterator()
 
 
 def find_builder(name: str, data_dir: str | None) -> Any:

@@ -94,11 +94,11 @@ def files_in(folder):
 
 
 def test_a_build_leaves_one_file(build, artifacts_dir):
-    """One cache, named after dataset and fingerprint; no scraps."""
+    """One cache, named after dataset and fingerprint, and its stamps."""
     result = build()
 
     name = f"pictures-{result.cache.fingerprint}.h5"
-    assert files_in(artifacts_dir / "caches") == [name]
+    assert files_in(artifacts_dir / "caches") == [name, f"{name}.stamps"]
     assert result.cache.path == artifacts_dir / "caches" / name
     assert result.cache.num_images == {"train": 30, "test": 12}
     assert (result.num_computed, result.num_decoded) == (84, 42)

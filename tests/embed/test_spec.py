@@ -166,6 +166,19 @@ def test_long_values_are_shortened():
     assert text.endswith("....")
 
 
+def test_a_late_difference_is_shown():
+    """Of a thousand class names the error shows the one that is another."""
+    names = [f"class-{number}" for number in range(1000)]
+    spec = SPEC.model_copy(update={"class_names": (*names, "cat", "dog")})
+    other = SPEC.model_copy(update={"class_names": (*names, "eel", "dog")})
+
+    expected, received = describe_differences(spec, other).split(" Received")
+
+    assert "'class-999', 'cat', 'dog']" in expected
+    assert "'class-999', 'eel', 'dog']" in received
+    assert len(expected) < 150
+
+
 def test_digest_of_rows_is_of_lines():
     """Each row is id, a zero byte, label and a line feed."""
     expected = hashlib.sha256(b"a\x000\n\xc3\xa9\x0012\n").hexdigest()

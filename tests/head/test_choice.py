@@ -7,11 +7,13 @@ import pytest
 
 from embed.console import Console
 from embed.errors import MissingArtifactError
+from embed.errors import StaleCacheError
 from embed.extract import build_cache
 from head.choice import choose_spec
 from head.choice import find_or_train_run
 from head.refit import train_run
 from head.spec import HeadSpec
+from head.spec import format_best
 
 
 def write_best(artifacts_dir, name, spec, *, age_seconds=0):
@@ -129,6 +131,27 @@ def test_with_a_cache_the_runs_of_others_do_not_count(
     )
 
     assert run.record.spec == winner
+
+
+def test_a_winner_of_another_cache_is_refused_by_field(
+    tiny_cache, tiny_request, artifacts_dir, winner, tmp_path
+):
+    """Where nothing fits, export says how the last winner's cache differs."""
+    path = write_best(artifacts_dir, "other", winner)
+    path.write_text(format_best(winner, tiny_cache.spec))
+    plain = build_cache(
+        dataclasses.replace(tiny_request, views=("plain",)),
+        artifacts_dir=tmp_path / "other",
+    ).cache
+
+    with pytest.raises(StaleCacheError, match=r"Received: views=.*--cache "):
+        find_or_train_run(
+            artifacts_dir,
+            None,
+            plain.path,
+            seed=None,
+            console=Console(is_quiet=True),
+        )
 
 
 def test_a_seed_that_is_asked_for_is_exported(tiny_cache, artifacts_dir):

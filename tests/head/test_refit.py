@@ -85,6 +85,17 @@ def test_the_same_run_is_not_done_twice(run, tiny_cache, artifacts_dir):
     assert find_run(artifacts_dir, None).directory == run.directory
 
 
+def test_a_winner_is_the_run_of_its_recipe(run, tiny_cache, artifacts_dir):
+    """What a spec was chosen on makes no other run of the same training."""
+    chosen = HeadSpec(
+        epochs=3, fingerprint=tiny_cache.fingerprint, chosen_on=tiny_cache.spec
+    )
+
+    again = train_run(tiny_cache, chosen, seed=0, artifacts_dir=artifacts_dir)
+
+    assert again == run
+
+
 def test_a_run_survives_without_its_pictures(
     tiny_cache, artifacts_dir, picture_folder
 ):

@@ -1,13 +1,28 @@
 """Tests for `head.spec`."""
 
+import json
+
 import pydantic
 import pytest
 
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
+from embed.spec import CacheSpec
 from head.spec import RECIPES
 from head.spec import HeadSpec
+from head.spec import format_best
 from head.spec import load_spec
+
+CACHE_SPEC = CacheSpec(
+    dataset="folder",
+    dataset_version="",
+    class_names=("cat", "été"),
+    splits={},
+    backbone="keras:Tiny",
+    weights_digest="w" * 64,
+    image_size=(8, 8),
+    views=("plain",),
+)
 
 
 def test_the_reference_recipe_is_the_published_one():
@@ -33,6 +48,37 @@ def test_a_spec_survives_its_file(tmp_path):
     path.write_text(spec.to_json())
 
     assert load_spec(path) == spec
+
+
+def test_a_winner_knows_its_cache(tmp_path):
+    """What lies in a `best.json` alone says what the cache was made from."""
+    path = tmp_path / "best.json"
+    path.write_text(format_best(HeadSpec(dropout=0.1), CACHE_SPEC), "utf-8")
+
+    spec = load_spec(path)
+
+    assert spec.dropout == 0.1
+    assert spec.chosen_on == CACHE_SPEC
+    assert spec.fingerprint == CACHE_SPEC.fingerprint()
+
+
+def test_only_a_winner_carries_its_cache():
+    """A thousand class names are not in each trial, nor in a digest."""
+    spec = HeadSpec(fingerprint=CACHE_SPEC.fingerprint())
+    winner = HeadSpec(fingerprint=spec.fingerprint, chosen_on=CACHE_SPEC)
+
+    assert winner.model_dump_json() == spec.model_dump_json()
+    assert winner.digest() == spec.digest()
+
+
+def test_a_winner_of_two_caches_is_refused(tmp_path):
+    """A fingerprint that is not that of the recorded cache is no winner's."""
+    fields = json.loads(format_best(HeadSpec(), CACHE_SPEC))
+    path = tmp_path / "best.json"
+    path.write_text(json.dumps({**fields, "fingerprint": "0" * 16}))
+
+    with pytest.raises(PipelineError, match="python -m tune search"):
+        load_spec(path)
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path):

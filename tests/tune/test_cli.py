@@ -89,7 +89,8 @@ def test_search_of_another_cache_is_not_shown(run, search, make_cache):
     code, _, err = run("results", "--cache", str(other.path))
 
     assert code == 1
-    assert other.fingerprint in err
+    assert "splits.train.digest=" in err
+    assert f"`python -m tune search --cache {other.path}`" in err
 
 
 @pytest.mark.parametrize(

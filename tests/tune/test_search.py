@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from head.train import DivergedError
 from head.train import train_head
 from tune import space
 from tune.folder import SearchFolder
+from tune.results import load_search
 from tune.spec import OracleName
 from tune.trials import TrialStore
 
@@ -71,7 +73,9 @@ def test_a_search_leaves_its_files(search, oracle):
         "trials.csv",
     }
     assert [trial.status for trial in result.trials] == ["completed"] * 3
-    assert load_spec(result.best_path) == best.spec
+    winner = load_spec(result.best_path)
+    assert winner.model_copy(update={"chosen_on": None}) == best.spec
+    assert winner.chosen_on == result.summary.cache_spec
     assert result.summary.best_trial == best.trial_id
     assert result.summary.best_score == best.val_accuracy
     assert best.val_accuracy == max(t.val_accuracy for t in result.trials)
@@ -233,6 +237,18 @@ def test_the_same_search_is_not_done_twice(search, train_at_once, capsys):
     assert "was done already" in capsys.readouterr().err
     search(is_overwrite=True)
     assert len(train_at_once) == 12
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_a_search_of_an_older_version_is_one_error(search):
+    """A summary without the spec of its cache says how to search anew."""
+    path = search().path / "search.json"
+    fields = json.loads(path.read_text())
+    del fields["cache_spec"]
+    path.write_text(json.dumps(fields))
+
+    with pytest.raises(PipelineError, match="tune search --overwrite"):
+        load_search(path.parent)
 
 
 def test_another_cache_is_another_search(search, make_cache, train_at_once):

@@ -44,7 +44,7 @@ def draw_specs(oracle, max_epochs=60):
 
 @pytest.mark.parametrize("oracle", ["random", "bayesian", "grid"])
 def test_every_field_is_searched(oracle):
-    """Only batch size and fingerprint are the same in all trials."""
+    """Only batch size and cache are the same in all trials."""
     specs = draw_specs(oracle)
 
     same = {
@@ -53,7 +53,7 @@ def test_every_field_is_searched(oracle):
         if len({getattr(spec, name) for spec in specs}) == 1
     }
 
-    assert same == {"batch_size", "fingerprint"}
+    assert same == {"batch_size", "fingerprint", "chosen_on"}
     assert {spec.normalization for spec in specs} == set(NORMALIZATIONS)
     assert specs[0].batch_size == BATCH_SIZE
     assert specs[0].fingerprint == "f"

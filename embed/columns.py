@@ -1,0 +1,85 @@
+"""Reads some rows of a column, wherever they lie in it.
+
+Rows that are drawn at random are the usual case, when a training streams from
+a cache. Then the kernel is told of all of them first: one after the other they
+come at 170 MB/s from a disk that gives 700 MB/s when it knows what is next.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from embed.hdf5 import PAGE_BYTES
+from embed.hdf5 import Column
+
+
+def read_column(
+    descriptor: int, column: Column, rows: np.ndarray
+) -> np.ndarray:
+    """Reads some rows of a column of an open file.
+
+    Args:
+        descriptor: Of the open file.
+        column: Where it lies.
+        rows: Row numbers, ascending where speed matters.
+
+    Returns:
+        Values `(len(rows), ...)`, zero where the file ends before them.
+    """
+    values = np.zeros((len(rows), *column.shape[1:]), column.dtype)
+    flat = values.reshape(len(rows), -1).view(np.uint8)
+    row_bytes = column.row_bytes
+    # What lies between two rows on a page comes from the disk with them.
+    runs = list(_find_runs(rows, PAGE_BYTES // max(row_bytes, 1)))
+    if len(runs) > 1:
+        for _, _, first, last in runs:
+            os.posix_fadvise(
+                descriptor,
+                column.offset + first * row_bytes,
+                (last + 1 - first) * row_bytes,
+                os.POSIX_FADV_WILLNEED,
+            )
+    for start, stop, first, last in runs:
+        offset = column.offset + first * row_bytes
+        if last - first == stop - 1 - start:
+            _read_into(descriptor, offset, flat[start:stop])
+        else:
+            spread = np.zeros((last + 1 - first, row_bytes), np.uint8)
+            _read_into(descriptor, offset, spread)
+            flat[start:stop] = spread[rows[start:stop] - first]
+    return values
+
+
+def _find_runs(
+    rows: np.ndarray, most_between: int
+) -> Iterator[tuple[int, int, int, int]]:
+    """Finds ascending row numbers that lie close together.
+
+    Args:
+        rows: Row numbers.
+        most_between: Rows that may lie between two neighbours.
+
+    Yields:
+        The places in `rows` where a run starts and stops, and its first and
+        last row number.
+    """
+    if not len(rows):
+        return
+    steps = np.diff(rows)
+    breaks = np.flatnonzero((steps < 1) | (steps > most_between + 1)) + 1
+    bounds = [0, *breaks.tolist(), len(rows)]
+    firsts = rows[bounds[:-1]].tolist()
+    lasts = rows[np.array(bounds[1:]) - 1].tolist()
+    for (start, stop), first, last in zip(
+        itertools.pairwise(bounds), firsts, lasts, strict=True
+    ):
+        yield start, stop, first, last
+
+
+def _read_into(descriptor: int, offset: int, rows: np.ndarray) -> None:
+    """Fills contiguous bytes from the file, as far as it goes."""
+    target = memoryview(rows.reshape(-1))
+    while len(target) and (count := os.preadv(descriptor, [target], offset)):
+        target, offset = target[count:], offset + count

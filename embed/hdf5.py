@@ -1,0 +1,110 @@
+"""The only module that knows HDF5: it lays out a file of plain columns.
+
+Every column is contiguous, so that it lies in one piece whose place is known,
+and HDF5 is done with a file before the first row is written: a full disk or a
+kill finds no library in the middle of something. Rows are then written and
+read at these places. Nothing here ever parses a file, since a damaged one can
+crash libhdf5 or make it spin for minutes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+import pydantic
+
+PAGE_BYTES = 4096  # Columns start on one: they can be mapped into memory.
+
+
+class Column(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """Where a column lies in a file.
+
+    Args:
+        dtype: NumPy's name for the values, e.g. `"<f4"`; `"|S12"` is UTF-8
+            of fixed length.
+        shape: `(num_rows, ...)`.
+        offset: First byte, from the start of the file.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Length of a row in bytes."""
+        return int(np.dtype(self.dtype).itemsize * np.prod(self.shape[1:]))
+
+    @property
+    def num_bytes(self) -> int:
+        """Length of all of it in bytes."""
+        return self.row_bytes * self.shape[0]
+
+
+def create_file(
+    path: Path,
+    columns: Mapping[str, Mapping[str, tuple[str, tuple[int, ...]]]],
+    *,
+    attributes: Mapping[str, bytes],
+    reserved_bytes: int,
+) -> dict[str, dict[str, Column]]:
+    """Creates a file whose columns are there but not yet written.
+
+    Args:
+        path: What is there is replaced.
+        columns: By group and name the dtype and shape of each column.
+        attributes: Of the file, bytes by name.
+        reserved_bytes: Left free at the start of the file (HDF5's "user
+            block"): a power of two, 512 at least.
+
+    Returns:
+        By group and name where each column lies.
+    """
+    with h5py.File(
+        path,
+        "w",
+        libver="latest",  # Its metadata carries checksums.
+        locking=False,  # Some network file systems have no locks.
+        userblock_size=reserved_bytes,
+        alignment_threshold=PAGE_BYTES,
+        alignment_interval=PAGE_BYTES,
+    ) as file:
+        for name, value in attributes.items():
+            file.attrs[name] = np.bytes_(value)
+        return {
+            group: {
+                name: _create_column(file.require_group(group), name, *facts)
+                for name, facts in of_group.items()
+            }
+            for group, of_group in columns.items()
+        }
+
+
+def _create_column(
+    group: h5py.Group, name: str, dtype: str, shape: tuple[int, ...]
+) -> Column:
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_layout(h5py.h5d.CONTIGUOUS)
+    layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    dataset = h5py.h5d.create(
+        group.id,
+        name.encode(),
+        h5py.h5t.py_create(_stored_type(np.dtype(dtype)), logical=True),
+        h5py.h5s.create_simple(shape),
+        dcpl=layout,
+    )
+    return Column(dtype=dtype, shape=shape, offset=dataset.get_offset())
+
+
+def _stored_type(
+    dtype: "np.dtype[np.generic]",
+) -> "np.dtype[np.generic] | Literal['str']":
+    if dtype.kind == "S":
+        stored: np.dtype[np.generic] = h5py.string_dtype(
+            "utf-8", dtype.itemsize
+        )
+        return stored
+    return dtype

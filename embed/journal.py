@@ -1,0 +1,75 @@
+"""The journal of a build: what each attempt did, in a file that outlives it.
+
+`NAME.h5.building/journal.jsonl` has one JSON object a line, appended before a
+block is run through the backbone, so that a killed attempt is counted too:
+
+    {"attempt": 1, "started": TIME, "host": NAME, "pid": 7, "engine": NAME}
+    {"attempt": 1, "split": "train", "block": 3, "views": 512}
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from embed.provenance import Attempt
+from embed.provenance import host_name
+from embed.provenance import now
+
+NAME = "journal.jsonl"
+
+
+class Journal:
+    """The journal of one build, for one attempt to write.
+
+    Args:
+        build_dir: Folder of the build.
+        engine: What runs the backbone in this attempt.
+    """
+
+    def __init__(self, build_dir: Path, engine: str) -> None:
+        self._path = build_dir / NAME
+        self._number = len(read_journal(build_dir)) + 1
+        self._append(
+            started=now(), host=host_name(), pid=os.getpid(), engine=engine
+        )
+
+    def begin_block(self, split: str, number: int, num_views: int) -> None:
+        """Notes that so many views of a block are about to be run."""
+        self._append(split=split, block=number, views=num_views)
+
+    def _append(self, **facts: Any) -> None:
+        line = json.dumps({"attempt": self._number, **facts})
+        with self._path.open("a", encoding="utf-8") as file:
+            # In front too: a full disk may have cut off the line before.
+            file.write(f"\n{line}\n")
+
+
+def read_journal(build_dir: Path) -> tuple[Attempt, ...]:
+    """Returns the attempts that a build took so far.
+
+    A line that was cut off or damaged is passed over.
+    """
+    try:
+        text = (build_dir / NAME).read_text("utf-8", errors="replace")
+    except OSError:
+        return ()
+    attempts: dict[Any, dict[str, Any]] = {}
+    for line in text.splitlines():
+        try:
+            facts = json.loads(line)
+            attempt = attempts.setdefault(facts["attempt"], {"num_views": 0})
+            if "started" in facts:
+                attempt.update(
+                    {name: facts[name] for name in ("started", "host", "pid")},
+                    engine=facts["engine"],
+                )
+            else:
+                attempt["num_views"] += facts["views"]
+        except (ValueError, KeyError, TypeError):
+            continue
+    return tuple(
+        Attempt(**attempts[number])
+        for number in sorted(attempts)
+        if "started" in attempts[number]
+    )

@@ -1,0 +1,152 @@
+"""The files below a folder: which are pictures, and the bytes of one.
+
+Whatever else lies there is passed over and told: no FIFO or socket is ever
+opened, no link to a folder followed, so that nothing hangs or goes round.
+"""
+
+import dataclasses
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from embed.errors import SourceError
+from embed.formats import NUM_FIRST_BYTES
+from embed.formats import PICTURE_SUFFIXES
+from embed.formats import is_picture
+
+# What systems leave in folders, beside all that starts with a dot.
+SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
+MAX_FILE_BYTES = 2**31 - 1  # TensorFlow decodes no more at once.
+# These concern one file; any other error says that the storage fails.
+ERRORS_OF_ONE_FILE = frozenset(
+    {
+        errno.ENOENT,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENXIO,  # A socket.
+    }
+)
+
+
+class UnfitFileError(OSError):
+    """What has a picture's name is no file, or too large a one to open."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What lies below a folder.
+
+    Args:
+        pictures: Paths, sorted.
+        ignored: Paths of all else but what systems leave, sorted.
+    """
+
+    pictures: tuple[Path, ...]
+    ignored: tuple[Path, ...]
+
+
+def list_files(folder: Path) -> Listing:
+    """Sorts what lies below a folder, at any depth.
+
+    A picture is a file, or a link to one that may be gone, with the ending
+    of a picture format; where the ending says nothing, the first bytes do.
+
+    Raises:
+        SourceError: If a folder cannot be read.
+    """
+    sides: dict[bool, list[Path]] = {True: [], False: []}
+    for entry in _walk(folder):
+        sides[_is_listed(entry)].append(Path(entry.path))
+    return Listing(tuple(sorted(sides[True])), tuple(sorted(sides[False])))
+
+
+def read_file(path: Path) -> bytes:
+    """Returns the bytes of a regular file, and waits for no other.
+
+    Raises:
+        UnfitFileError: If it is something else by now, or too large.
+        OSError: If it cannot be read.
+    """
+    with _open(path) as file:
+        num_bytes = os.fstat(file.fileno()).st_size
+        if num_bytes > MAX_FILE_BYTES:
+            raise UnfitFileError(
+                f"it has {num_bytes:,} bytes, more than the "
+                f"{MAX_FILE_BYTES:,} that TensorFlow takes"
+            )
+        return file.read()
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tells a folder, or a link to one, from all else."""
+    try:
+        return entry.is_dir()
+    except OSError:  # Links that go round.
+        return False
+
+
+def is_left_by_system(name: str) -> bool:
+    """Tells files that no user put there, such as `._x.jpg`."""
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
+
+
+def scan(folder: Path | str) -> list[os.DirEntry[str]]:
+    """Returns the entries of a folder but those that systems leave.
+
+    Raises:
+        SourceError: If it cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return [e for e in entries if not is_left_by_system(e.name)]
+    except OSError as error:
+        raise SourceError(
+            f"The folder {folder} cannot be read: {error.strerror}. Make it "
+            "readable, or move it away, and run the command again."
+        ) from error
+
+
+def _walk(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Yields all entries but folders; a link to a folder is an entry."""
+    waiting = [os.fspath(folder)]
+    while waiting:
+        for entry in scan(waiting.pop()):
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            else:
+                yield entry
+
+
+def _is_listed(entry: os.DirEntry[str]) -> bool:
+    if is_folder(entry):  # A link to one.
+        return False
+    if Path(entry.name).suffix.lower() in PICTURE_SUFFIXES:
+        return True
+    try:
+        with _open(Path(entry.path)) as file:
+            return is_picture(file.read(NUM_FIRST_BYTES))
+    except OSError as error:
+        if error.errno not in {None, *ERRORS_OF_ONE_FILE}:
+            raise SourceError(
+                f"The file {entry.path} cannot be read: {error.strerror}. "
+                "Mend its storage and run the command again."
+            ) from error
+        return False
+
+
+def _open(path: Path) -> BinaryIO:
+    """Opens a regular file; the race with its replacement cannot hang."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise UnfitFileError("it is no file")
+    return open(path, "rb", opener=_open_without_waiting)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,0 +1,123 @@
+"""Rows of a cache that is larger than memory, read chunk by chunk.
+
+Nothing here decides on an order: whoever trains draws it as it does for rows
+in memory, and a chunk is the next piece of it. So a training answers the same
+bits whatever the memory limit. In a chunk rows are read in the order of the
+file.
+"""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from embed.cache import FeatureCache
+from embed.console import Console
+from embed.errors import PipelineError
+from embed.memory import default_limit
+from embed.memory import format_size
+from embed.rows import Rows
+from embed.splits import Selection
+
+# Of the memory limit one share is for the chunk in use, one for the chunk
+# that is read meanwhile, and one for reading and converting it.
+NUM_SHARES = 3
+Reader = Callable[[Selection], "Rows | RowStream"]
+
+
+class RowStream:
+    """The rows of a selection, of which no more than a chunk is in memory.
+
+    Args:
+        cache: Where they lie.
+        selection: Which they are.
+        memory_limit: Bytes that all features in memory may take.
+    """
+
+    def __init__(
+        self, cache: FeatureCache, selection: Selection, *, memory_limit: int
+    ) -> None:
+        self._cache, self._split = cache, selection.split
+        rows = selection.rows
+        if rows is None:
+            rows = np.arange(cache.num_images[selection.split])
+        self._rows = rows
+        self._memory_limit = memory_limit
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the features, `(num_images, num_views, feature_dim)`."""
+        return len(self), len(self._cache.spec.views), self._cache.feature_dim
+
+    def pieces(self, batch_size: int = 1, num_parts: int = 1) -> list[slice]:
+        """Divides the rows into chunks of about equal size.
+
+        Args:
+            batch_size: Every chunk but the last is a multiple of it.
+            num_parts: How many chunks share the place of one.
+
+        Raises:
+            PipelineError: If the memory limit has no room for a batch.
+        """
+        row_bytes = measure_rows(self._cache, 1)
+        largest = self._memory_limit // (NUM_SHARES * num_parts * row_bytes)
+        num_batches = largest // batch_size
+        if not num_batches:
+            least = NUM_SHARES * num_parts * batch_size * row_bytes
+            raise PipelineError(
+                f"The memory limit is too small to train on the cache "
+                f"{self._cache.path} in batches of {batch_size}. Expected: at "
+                f"least {format_size(least)}. Received: "
+                f"{format_size(self._memory_limit)}. Give more with "
+                f"`--memory-limit {least}`."
+            )
+        num_chunks = -(-len(self) // (num_batches * batch_size))
+        batches_each = -(-len(self) // (num_chunks * batch_size))
+        step = batches_each * batch_size
+        return [slice(n, n + step) for n in range(0, len(self), step)]
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """Reads some of the rows, ascending, each checked by its digest.
+
+        Raises:
+            CorruptCacheError: If a row is not what was written.
+        """
+        return self._cache.take(Selection(self._split, self._rows[rows]))
+
+
+def choose_reader(
+    cache: FeatureCache, memory_limit: int | None, console: Console
+) -> Reader:
+    """Decides whether training rows are held in memory, and says so.
+
+    Args:
+        cache: Where they lie.
+        memory_limit: Bytes that features may take; default: half of the
+            memory that is free.
+        console: Where the remark goes.
+
+    Returns:
+        What gives the rows of a selection of the train split.
+    """
+    limit = default_limit() if memory_limit is None else memory_limit
+    size = measure_rows(cache, cache.num_images["train"])
+    facts = (
+        f"its {format_size(size)} are {{}} the memory limit of "
+        f"{format_size(limit)}."
+    )
+    if size <= limit:
+        console.say(
+            f"Training holds the cache in memory: {facts.format('within')}"
+        )
+        return cache.take
+    console.say(f"Training streams from the cache: {facts.format('more than')}")
+    return functools.partial(RowStream, cache, memory_limit=limit)
+
+
+def measure_rows(cache: FeatureCache, num_rows: int) -> int:
+    """Returns the bytes of the features of some rows in memory."""
+    vector_bytes = cache.feature_dim * np.dtype(np.float32).itemsize
+    return num_rows * len(cache.spec.views) * vector_bytes
