@@ -58,15 +58,24 @@ def find_cache(artifacts_dir: Path, cache_path: Path | None) -> FeatureCache:
         CorruptCacheError: If it is no whole cache.
         StaleCacheError: If it is of another schema.
     """
+    return open_cache(find_cache_path(artifacts_dir, cache_path))
+
+
+def find_cache_path(artifacts_dir: Path, cache_path: Path | None) -> Path:
+    """Returns where the cache lies that is named, or else the newest.
+
+    Raises:
+        MissingArtifactError: If there is none.
+    """
     if cache_path is not None:
-        return open_cache(cache_path)
+        return cache_path
     paths = newest_first(artifacts_dir, f"{CACHES}/*.h5")
     if not paths:
         raise MissingArtifactError(
             f"There is no feature cache in {artifacts_dir / CACHES}. Build one "
             f"with `{BUILD_COMMAND}`, or name one with `--cache PATH`."
         )
-    return open_cache(paths[0])
+    return paths[0]
 
 
 def find_cache_of(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from embed.agreement import check_engine
+from embed.artifacts import write_text
 from embed.assembly import Assembly
 from embed.backbones import Backbone
 from embed.blocks import Block
@@ -90,11 +91,12 @@ class Build:
         if not tasks:
             return
         self._build_dir.mkdir(parents=True, exist_ok=True)
-        (self._build_dir / SPEC).write_text(self._spec.to_json(), "utf-8")
+        write_text(self._build_dir / SPEC, self._spec.to_json())
         total = sum(len(k.rows) for k in self._keys) * len(self._spec.views)
         to_do = sum(task.num_views for task in tasks)
         if to_do < total:
-            console.say(f"Resuming: {total - to_do:,} views are there already.")
+            names = ", ".join(p.path.name for p in plan.used_parents())
+            console.say(f"{total - to_do:,} views are there, in {names}.")
         engine = create_engine(
             self._engine_name,
             self._backbone,
@@ -189,17 +191,28 @@ class Build:
         )
 
     def _keep(self, task: Task, result: TaskResult, plan: Plan) -> None:
-        """Adds the result of a task to its block, on disk."""
+        """Adds the result of a task to its block, on disk.
+
+        Raises:
+            SourceError: If a picture changed since the plan was made.
+        """
         split, rows = task.key.split, result.rows
         for image in result.bad:
             self._bad[split, image.row] = image
         if not len(rows):
             return
+        image_ids = self._source.splits[split].image_ids
+        self._pictures.learn(split, rows, result.content_digests)
+        is_same = self._pictures.have(split, rows, result.content_digests)
+        if not is_same.all():
+            raise SourceError(
+                f"The picture {image_ids[int(rows[~is_same][0])]} changed "
+                "while the cache was built. What is finished is kept: run "
+                f"`{BUILD_COMMAND}` again."
+            )
         features = result.features
         if task.views != self._spec.views:
             features = self._complete(task, result, plan)
-        self._pictures.learn(split, rows, result.content_digests)
-        image_ids = self._source.splits[split].image_ids
         ids = [image_ids[row].encode() for row in rows.tolist()]
         block = Block(
             image_ids=np.array(ids),
@@ -218,22 +231,9 @@ class Build:
     def _complete(
         self, task: Task, result: TaskResult, plan: Plan
     ) -> np.ndarray:
-        """Puts computed views beside those that a parent knows.
-
-        Raises:
-            SourceError: If a picture changed since the plan was made.
-        """
+        """Puts computed views beside those that a parent knows."""
         split, rows = task.key.split, result.rows
         views = self._spec.views
-        is_same = self._pictures.have(split, rows, result.content_digests)
-        if not is_same.all():
-            row = int(rows[~is_same][0])
-            raise SourceError(
-                "The picture "
-                f"{self._source.splits[split].image_ids[row]} changed while "
-                "the cache was built. What is finished is kept: run "
-                f"`{BUILD_COMMAND}` again."
-            )
         shape = len(rows), len(views), result.features.shape[2]
         features = np.empty(shape, result.features.dtype)
         columns = [views.index(view) for view in task.views]
@@ -253,9 +253,11 @@ def set_aside_other_build(path: Path, spec: CacheSpec) -> None:
     """Renames the blocks of a cache if their numbers mean other rows."""
     build_dir = build_dir_of(path)
     held = read_spec(build_dir)
-    if build_dir.exists() and held is None:
-        shutil.rmtree(build_dir)  # It does not say what its vectors are.
-    elif held is not None and held != spec:
+    if held is None and path.stem.endswith(spec.fingerprint()):
+        return  # Its name says what its file would: that was damaged.
+    if held is None:  # Nothing says what its vectors are.
+        shutil.rmtree(build_dir, ignore_errors=True)
+    elif held != spec:
         name = build_dir.name.removesuffix(BUILDING)
         aside = f"{name}.{held.fingerprint()}{BUILDING}"
         shutil.rmtree(build_dir.with_name(aside), ignore_errors=True)

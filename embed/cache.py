@@ -137,18 +137,20 @@ class FeatureCache:
         Raises:
             CorruptCacheError: If a row is not what was written.
         """
-        starts = range(0, len(rows), PIECE_ROWS)
-        num_threads = num_cpu_threads()
+        pieces = [
+            (start, rows[start : start + PIECE_ROWS])
+            for start in range(0, len(rows), PIECE_ROWS)
+        ]
+        # Of rows far apart each is a call; threads would wait for each other.
+        is_scattered = bool(pieces) and rows[-1] - rows[0] > 2 * len(rows)
+        num_threads = 1 if is_scattered else num_cpu_threads()
         with ThreadPoolExecutor(num_threads) as pool:
-            checked = map_ahead(
+            yield from map_ahead(
                 pool,
-                lambda start: self._read_checked(
-                    split, rows[start : start + PIECE_ROWS]
-                ),
-                starts,
+                lambda piece: (piece[0], self._read_checked(split, piece[1])),
+                pieces,
                 num_ahead=num_threads,
             )
-            yield from zip(starts, checked, strict=True)
 
     def read_unchecked(
         self, split: str, rows: np.ndarray

@@ -170,7 +170,7 @@ def _write_split(
     """Writes the rows of a split and returns the digest of its index."""
     start = 0
     seen = []
-    for piece in content.read():
+    for piece in filter(len, content.read()):
         stop = start + len(piece)
         rows = StoredRows(
             features=piece.features.astype(columns["features"].dtype),

@@ -6,7 +6,6 @@ the commands, so that `--help` answers at once.
 
 from pathlib import Path
 from typing import Annotated
-from typing import Any
 from typing import Literal
 
 import typer
@@ -21,6 +20,11 @@ from embed.console import VerboseOption
 from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
+from embed.housekeeping import run_diff
+from embed.housekeeping import run_info
+from embed.housekeeping import run_list
+from embed.housekeeping import run_prune
+from embed.housekeeping import run_verify
 from embed.presets import PRESETS
 from embed.presets import PresetName
 
@@ -187,62 +191,8 @@ def run_build_cache(
         )
 
 
-@app.command("info")
-def run_info(
-    cache: Annotated[
-        Path | None, typer.Argument(help="Feature cache; default: the newest.")
-    ] = None,
-    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Show what a cache holds, what determines it and how it came about.
-
-    Example: python -m embed info
-    """
-    with command(
-        as_json=as_json, is_verbose=verbose, is_quiet=quiet
-    ) as console:
-        from embed.artifacts import find_cache
-        from embed.listing import describe
-
-        facts = describe(find_cache(artifacts, cache))
-        console.result(facts, _as_lines(facts))
-
-
-@app.command("list")
-def run_list(
-    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """List the caches, the newest first, and the builds to be finished.
-
-    Example: python -m embed list
-    """
-    with command(
-        as_json=as_json, is_verbose=verbose, is_quiet=quiet
-    ) as console:
-        from embed.listing import draw_table
-        from embed.listing import list_caches
-
-        caches = list_caches(artifacts)
-        console.result({"caches": caches}, draw_table(caches, artifacts))
-
-
-def _as_lines(facts: dict[str, Any], indent: str = "") -> str:
-    """Lays nested facts out as `name: value` lines."""
-    lines = []
-    for name, value in facts.items():
-        if isinstance(value, dict) and value:
-            lines += [f"{indent}{name}:", _as_lines(value, indent + "  ")]
-        else:
-            shown = ", ".join(map(str, value)) if _is_list(value) else value
-            lines.append(f"{indent}{name}: {shown}")
-    return "\n".join(lines)
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list | tuple)
+app.command("info")(run_info)
+app.command("list")(run_list)
+app.command("verify")(run_verify)
+app.command("diff")(run_diff)
+app.command("prune")(run_prune)

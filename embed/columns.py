@@ -29,8 +29,9 @@ def read_column(
         Values `(len(rows), ...)`, zero where the file ends before them.
     """
     values = np.zeros((len(rows), *column.shape[1:]), column.dtype)
-    flat = values.reshape(len(rows), -1).view(np.uint8)
     row_bytes = column.row_bytes
+    # With both numbers given: of no rows NumPy cannot tell the other.
+    flat = values.reshape(-1).view(np.uint8).reshape(len(rows), row_bytes)
     # What lies between two rows on a page comes from the disk with them.
     runs = list(_find_runs(rows, PAGE_BYTES // max(row_bytes, 1)))
     if len(runs) > 1:
@@ -80,6 +81,6 @@ def _find_runs(
 
 def _read_into(descriptor: int, offset: int, rows: np.ndarray) -> None:
     """Fills contiguous bytes from the file, as far as it goes."""
-    target = memoryview(rows.reshape(-1))
+    target = rows.reshape(-1).data
     while len(target) and (count := os.preadv(descriptor, [target], offset)):
         target, offset = target[count:], offset + count

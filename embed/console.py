@@ -23,6 +23,7 @@ import typer
 from embed.devices import LOG_LEVEL_FATAL
 from embed.devices import LOG_LEVEL_VARIABLE
 from embed.errors import PipelineError
+from embed.memory import parse_size
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -31,6 +32,15 @@ DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM}
 DISK_ERRORS |= {errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EFBIG}
 
 MAX_SEED = 2**31 - 1  # TensorFlow's seeds are 32-bit integers with a sign.
+
+
+def _parse_size(text: str) -> int:
+    """Makes a bad size an error of usage."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
 
 ArtifactsOption = Annotated[
     Path, typer.Option("--artifacts", help="Folder of everything written.")
@@ -41,6 +51,16 @@ CacheOption = Annotated[
 ]
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed.")
+]
+MemoryLimitOption = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="SIZE",
+        parser=_parse_size,
+        help="Memory for features, e.g. 500M or 8G; a larger cache is "
+        "streamed. Default: half of what is free.",
+    ),
 ]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Do it again, replacing the old.")
@@ -236,6 +256,14 @@ def command(
             "folder with `--artifacts DIR`, and run the command again."
         )
         raise _exit(text, EXIT_ERROR) from error
+
+
+def format_bytes(num_bytes: float) -> str:
+    """Returns `512 bytes`, `3.7 MB` or `21.5 GB`."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:,.1f} {unit}"
+    return f"{num_bytes:,.0f} bytes"
 
 
 def format_seconds(seconds: float) -> str:

@@ -21,10 +21,10 @@ import numpy as np
 from embed.ahead import map_ahead
 from embed.devices import num_cpu_threads
 from embed.engines import Engine
+from embed.header import read_header
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
 from embed.images import digest_content
-from embed.images import is_oriented
 from embed.plan import Task
 from embed.rows import DIGEST_BYTES
 from embed.sources import Picture
@@ -162,16 +162,17 @@ class Embedder:
             return DecodedImage(row, None, b"", False, picture.problem)
         with self._lock:
             self.num_decoded += 1
+        header = read_header(picture.encoded)
         pixels, error = None, ""
         try:
-            pixels = self._decode(picture.encoded)
+            pixels = self._decode(picture.encoded, header)
         except ImageDecodeError as problem:
             error = str(problem)
         return DecodedImage(
             row=row,
             pixels=pixels,
             content_digest=digest_content(picture.encoded),
-            is_oriented=not error and is_oriented(picture.encoded),
+            is_oriented=header.is_oriented,
             error=error,
         )
 

@@ -99,6 +99,11 @@ def build_cache(
     check_source(request.source)
     backbone = load_backbone(request.backbone)
     source = open_source(request.source)
+    if source.ignored:
+        console.say(
+            f"Ignored: {len(source.ignored):,} files that are no pictures, "
+            f"{source.ignored[0]} the first."
+        )
     spec = create_spec(request, source, backbone)
     path = cache_path or _default_path(artifacts_dir, request, spec)
     pictures = CurrentPictures(source, console)

@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 import pydantic
 
-PAGE_BYTES = 4096  # Columns start on one: they can be mapped into memory.
+# Columns as long as one start on one: they can be mapped into memory.
+PAGE_BYTES = 4096
 
 
 class Column(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -57,7 +58,7 @@ def create_file(
         columns: By group and name the dtype and shape of each column.
         attributes: Of the file, bytes by name.
         reserved_bytes: Left free at the start of the file (HDF5's "user
-            block"): a power of two, 512 at least.
+            block"): a power of two, `PAGE_BYTES` at least.
 
     Returns:
         By group and name where each column lies.

@@ -9,6 +9,10 @@ from embed.artifacts import CACHES
 from embed.artifacts import iterate_caches
 from embed.cache import FeatureCache
 from embed.console import format_seconds
+from embed.lock import is_being_built
+from embed.parents import BUILDING
+from embed.parents import BlocksParent
+from embed.parents import read_spec
 
 BYTES_PER_MB = 1e6
 TABLE_WIDTH = 200  # Characters: names and handles are never cut.
@@ -44,8 +48,8 @@ def list_caches(artifacts_dir: Path) -> list[dict[str, Any]]:
         else:
             row |= {"status": "unusable", "error": str(cache)}
         rows.append(row)
-    for build_dir in sorted((artifacts_dir / CACHES).glob("*.building")):
-        rows.append({**_file_facts(build_dir), "status": "building"})
+    for build_dir in sorted((artifacts_dir / CACHES).glob(f"*{BUILDING}")):
+        rows.append({**_file_facts(build_dir), **_build_facts(build_dir)})
     return rows
 
 
@@ -79,10 +83,35 @@ def draw_table(rows: list[dict[str, Any]], artifacts_dir: Path) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
-def _file_facts(path: Path) -> dict[str, Any]:
+def count_bytes(path: Path) -> int:
+    """Returns the size of a file, or of all files in a folder."""
     files = [path] if path.is_file() else [p for p in path.rglob("*")]
+    return sum(f.stat().st_size for f in files if f.is_file())
+
+
+def _build_facts(build_dir: Path) -> dict[str, Any]:
+    """Returns what a build is for and how far it came."""
+    cache_path = build_dir.with_name(build_dir.name.removesuffix(BUILDING))
+    status = "building" if is_being_built(cache_path) else "unfinished"
+    spec = read_spec(build_dir)
+    if spec is None:
+        return {"status": status}
+    parent = BlocksParent(build_dir, spec.views)
+    num_images = sum(split.num_images for split in spec.splits.values())
+    num_done = sum(len(parent.known(s).image_ids) for s in spec.splits)
+    return {
+        "status": f"{status}, {num_done / num_images:.0%} computed",
+        "fingerprint": spec.fingerprint(),
+        "dataset": spec.dataset,
+        "backbone": spec.backbone,
+        "num_images": num_images,
+        "num_views": len(spec.views),
+    }
+
+
+def _file_facts(path: Path) -> dict[str, Any]:
     return {
         "cache": str(path),
-        "num_bytes": sum(f.stat().st_size for f in files if f.is_file()),
+        "num_bytes": count_bytes(path),
         "age_seconds": max(time.time() - path.stat().st_mtime, 0.0),
     }

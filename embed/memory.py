@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-UNITS = ("", "K", "M", "G", "T")
+PREFIXES = ("", "k", "M", "G", "T")
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]?)(i?)B?", re.IGNORECASE)
 DEFAULT_SHARE = 0.5  # Of the free memory: the rest is for all else.
 ROOT = Path("/")
@@ -37,7 +37,8 @@ def parse_size(text: str) -> int:
     if match is not None:
         number, unit, binary = match.groups()
         base = 1024 if binary else 1000
-        size = int(float(number) * base ** UNITS.index(unit.upper()))
+        power = [p.upper() for p in PREFIXES].index(unit.upper())
+        size = int(float(number) * base**power)
         if size and (unit or not binary):
             return size
     raise ValueError(
@@ -48,9 +49,9 @@ def parse_size(text: str) -> int:
 
 def format_size(num_bytes: int) -> str:
     """Returns `8.0 GB`, `52.8 MB` or `960 bytes`."""
-    for power in range(len(UNITS) - 1, 0, -1):
+    for power in range(len(PREFIXES) - 1, 0, -1):
         if num_bytes >= 1000**power:
-            return f"{num_bytes / 1000**power:.1f} {UNITS[power]}B"
+            return f"{num_bytes / 1000**power:.1f} {PREFIXES[power]}B"
     return f"{num_bytes} bytes"
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 
 import numpy as np
 
@@ -64,7 +65,8 @@ class StoredRows:
             uint8 `(num_rows, 32)`.
         """
         features = np.ascontiguousarray(self.features)
-        flat = features.reshape(len(self), -1).view(np.uint8)
+        num_values = math.prod(features.shape[1:])
+        flat = features.reshape(len(self), num_values).view(np.uint8)
         salt = hashlib.sha256(split.encode())
         numbers = np.asarray(rows, "<i8").tolist()
         labels = np.asarray(self.labels, "<i4").tolist()

@@ -32,7 +32,6 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 LENGTH_BYTES = 8
 DIGEST_BYTES = 32  # SHA-256.
 FRAME_BYTES = len(MAGIC) + LENGTH_BYTES + DIGEST_BYTES
-MIN_RESERVED_BYTES = 512  # HDF5 wants a power of two from here on.
 PLACES_BYTES = 4096  # Room for what is known once the file is laid out.
 PIECE_BYTES = 2**20  # Read at a time.
 
@@ -100,10 +99,13 @@ class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
 
 
 def reserve_bytes(spec: CacheSpec, provenance: Provenance) -> int:
-    """Returns how much space to leave for a seal at the start of a file."""
+    """Returns how much space to leave for a seal at the start of a file.
+
+    HDF5 wants a power of two.
+    """
     needed = FRAME_BYTES + PLACES_BYTES + len(spec.to_json().encode())
     needed += len(provenance.model_dump_json().encode())
-    return max(MIN_RESERVED_BYTES, 1 << (needed - 1).bit_length())
+    return 1 << (needed - 1).bit_length()
 
 
 def read_seal(descriptor: int, path: Path) -> tuple[Seal, list[str]]:

@@ -109,13 +109,23 @@ def differences(
     }
 
 
+def leaf_differences(
+    expected: CacheSpec, received: CacheSpec
+) -> Iterator[tuple[str, object, object]]:
+    """Yields each innermost field in which two specs differ, and both values.
+
+    E.g. `("splits.train.num_images", 80, 81)`.
+    """
+    for name, (wanted, found) in differences(expected, received).items():
+        yield from _leaves(name, wanted, found)
+
+
 def describe_differences(expected: CacheSpec, received: CacheSpec) -> str:
     """Returns `Expected: ... Received: ...`, naming each field that differs."""
     left, right = [], []
-    for name, (wanted, found) in differences(expected, received).items():
-        for field, a, b in _leaves(name, wanted, found):
-            left.append(f"{field}={_shorten(a, b)}")
-            right.append(f"{field}={_shorten(b, a)}")
+    for field, a, b in leaf_differences(expected, received):
+        left.append(f"{field}={_shorten(a, b)}")
+        right.append(f"{field}={_shorten(b, a)}")
     return f"Expected: {', '.join(left)}. Received: {', '.join(right)}."
 
 

@@ -1,35 +1,22 @@
-"""Verify a cache, byte by byte and through the backbone, and repair it."""
+"""Verify a cache: byte by byte, and a sample of rows by the backbone."""
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from embed.agreement import TOLERANCES
 from embed.agreement import compare
-from embed.artifacts import touch
-from embed.backbones import load_backbone
 from embed.blocks import BLOCK_ROWS
-from embed.build import Build
-from embed.build_request import BuildRequest
-from embed.build_request import create_spec
 from embed.cache import FeatureCache
 from embed.cache import open_damaged
 from embed.console import Console
-from embed.current import CurrentPictures
-from embed.engines import choose_engine
-from embed.errors import CorruptCacheError
-from embed.errors import EngineError
 from embed.errors import PipelineError
-from embed.errors import StaleCacheError
-from embed.lock import lock_build
 from embed.origin import decoder_of
 from embed.origin import load_backbone_of
 from embed.origin import read_pictures
-from embed.parents import CacheParent
-from embed.seal import BUILD_COMMAND
-from embed.sources import open_source
-from embed.spec import describe_differences
+from embed.seal import corrupt
 from embed.splits import hash_id
 from embed.views import VIEWS
 
@@ -37,6 +24,7 @@ DEFAULT_SAMPLE = 32  # Pictures recomputed a split: a second of a CPU.
 # The tolerance is that of many vectors; single ones vary, and those of another
 # picture are off by 1 or more.
 SINGLE_SHARE = 2.0
+NUM_LISTED = 5  # Faults named in the error line.
 OTHER_BYTES = "other bytes than were written"
 FOREIGN = "features that the backbone does not answer"
 
@@ -87,6 +75,47 @@ class Verification:
     num_recomputed: int
     remark: str
 
+    def to_payload(self) -> dict[str, Any]:
+        """Returns what `--json` prints."""
+        return {
+            "cache": str(self.cache.path),
+            "ok": self.is_ok,
+            "bad_blocks": [
+                {
+                    "split": block.split,
+                    "block": block.block,
+                    "rows": block.rows,
+                    "reason": block.reason,
+                }
+                for block in self.bad_blocks
+            ],
+            "faults": self.faults,
+            "num_rows": self.num_rows,
+            "num_recomputed": self.num_recomputed,
+        }
+
+    def to_text(self) -> str:
+        """Returns what was found as lines for people."""
+        lines = [f"Bad: {block.describe()}." for block in self.bad_blocks]
+        lines += [f"Bad: {fault}." for fault in self.faults]
+        if not lines:
+            lines.append(
+                f"Good: every byte of {self.num_rows:,} rows, and "
+                f"{self.num_recomputed} pictures recomputed."
+            )
+        return "\n".join([*lines, *([self.remark] if self.remark else [])])
+
+    def require_ok(self) -> None:
+        """Refuses a cache that is damaged.
+
+        Raises:
+            CorruptCacheError: If anything is wrong.
+        """
+        if not self.is_ok:
+            named = [block.describe() for block in self.bad_blocks]
+            shown = [*self.faults, *named][:NUM_LISTED]
+            raise corrupt(self.cache.path, "; ".join(shown))
+
     @property
     def is_ok(self) -> bool:
         """Whether nothing is wrong."""
@@ -99,21 +128,6 @@ class Verification:
             if block.split == split:
                 is_good[list(block.rows)] = False
         return is_good
-
-
-@dataclasses.dataclass(frozen=True)
-class Repair:
-    """What a repair did.
-
-    Args:
-        num_rows: Bad rows that were computed again.
-        num_identical: Those that are now, bit by bit, what was written first.
-        num_computed: Views run through the backbone.
-    """
-
-    num_rows: int
-    num_identical: int
-    num_computed: int
 
 
 def verify_cache(
@@ -159,87 +173,6 @@ def verify_cache(
         num_rows=total,
         num_recomputed=num_recomputed,
         remark=remark,
-    )
-
-
-def repair_cache(found: Verification, *, console: Console) -> Repair:
-    """Computes the bad rows of a cache again and writes it anew.
-
-    The old file stands until the new one is whole.
-
-    Args:
-        found: What is wrong with the cache.
-        console: Receives progress and remarks.
-
-    Raises:
-        StaleCacheError: If the pictures or the backbone are others by now.
-        CorruptCacheError: If the rows never were the backbone's.
-        PipelineError: If they cannot be had, or the cache is being built.
-    """
-    cache = found.cache
-    if any(block.reason == FOREIGN for block in found.bad_blocks):
-        raise CorruptCacheError(
-            f"The cache {cache.path} holds {FOREIGN} of its pictures, though "
-            "its bytes are what was written: its other rows cannot be trusted "
-            f"either. Build it again with `{BUILD_COMMAND} --overwrite`."
-        )
-    request = _request_of(cache)
-    backbone = load_backbone(request.backbone)
-    source = open_source(request.source)
-    spec = create_spec(request, source, backbone)
-    if spec != cache.spec:
-        raise StaleCacheError(
-            f"The cache {cache.path} cannot be repaired: what it was built "
-            f"from has changed. {describe_differences(cache.spec, spec)} Put "
-            f"the old inputs back, or build a new cache with `{BUILD_COMMAND}`,"
-            " which takes over what is equal and whole."
-        )
-    is_good = {split: found.is_good(split) for split in cache.num_images}
-    with lock_build(cache.path, is_waiting=False, console=console):
-        build = Build(
-            request,
-            spec,
-            source,
-            CurrentPictures(source, console),
-            backbone,
-            request.engine,
-            cache.path,
-            parents=[
-                CacheParent(
-                    cache, max_pixels=request.max_pixels, is_good=is_good
-                )
-            ],
-        )
-        build.compute_missing(console)
-        mended = build.assemble(console)
-    touch(mended.path)
-    num_identical = num_bad = 0
-    for split, good in is_good.items():
-        rows = np.flatnonzero(~good)
-        old = cache.row_digests(split, rows)
-        if mended.num_images[split] == len(good):
-            new = mended.row_digests(split, rows)
-            num_identical += int((old == new).all(axis=1).sum())
-        num_bad += len(rows)
-    return Repair(num_bad, num_identical, build.num_computed)
-
-
-def _request_of(cache: FeatureCache) -> BuildRequest:
-    """Returns the request that builds a cache again."""
-    made = cache.provenance
-    try:
-        engine = choose_engine(made.engine, cache.spec.precision)
-    except EngineError:
-        engine = choose_engine("auto", cache.spec.precision)
-    return BuildRequest(
-        source=made.source,
-        backbone=made.backbone,
-        views=cache.spec.views,
-        precision=cache.spec.precision,
-        dtype=cache.spec.dtype,
-        engine=engine,
-        on_error="skip" if made.skipped else "fail",
-        max_pixels=made.max_pixels,
     )
 
 

@@ -74,11 +74,13 @@ def find_or_train_run(
     cache_path: Path | None,
     *,
     seed: int | None,
+    memory_limit: int | None = None,
     console: Console,
 ) -> tuple[Run, FeatureCache]:
     """Returns the newer of the last run and the last `best.json`, trained.
 
-    A seed other than the run's has its spec trained again with that seed.
+    A seed other than the run's has its spec trained again with that seed. For
+    `memory_limit` see `train_run`.
 
     Raises:
         MissingArtifactError: If there is neither.
@@ -108,6 +110,7 @@ def find_or_train_run(
         spec,
         seed=seed or 0,
         artifacts_dir=artifacts_dir,
+        memory_limit=memory_limit,
         console=console,
     )
     return run, cache

@@ -15,6 +15,7 @@ from embed.console import MAX_SEED
 from embed.console import ArtifactsOption
 from embed.console import CacheOption
 from embed.console import JsonOption
+from embed.console import MemoryLimitOption
 from embed.console import OverwriteOption
 from embed.console import QuietOption
 from embed.console import SeedOption
@@ -49,6 +50,7 @@ def run_train(
     ] = None,
     cache: CacheOption = None,
     seed: SeedOption = 0,
+    memory_limit: MemoryLimitOption = None,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -82,6 +84,7 @@ def run_train(
             head_spec,
             seed=seed,
             artifacts_dir=artifacts,
+            memory_limit=memory_limit,
             is_overwrite=overwrite,
             console=console,
         )
@@ -187,6 +190,7 @@ def run_export_full_model(
             min=0, max=MAX_SEED, help="Export this seed of the head; else any."
         ),
     ] = None,
+    memory_limit: MemoryLimitOption = None,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -218,7 +222,12 @@ def run_export_full_model(
 
         prepare_devices()
         exported_run, features = find_or_train_run(
-            artifacts, run, cache, seed=seed, console=console
+            artifacts,
+            run,
+            cache,
+            seed=seed,
+            memory_limit=memory_limit,
+            console=console,
         )
         console.say(f"Run: {exported_run.directory}. Cache: {features.path}.")
 

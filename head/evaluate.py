@@ -18,10 +18,9 @@ from embed.artifacts import write_text
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.errors import PipelineError
-from embed.images import ImageDecoder
+from embed.origin import decoder_of
 from embed.origin import load_backbone_of
 from embed.origin import read_pictures
-from embed.rows import Rows
 from embed.splits import Selection
 from embed.views import VIEWS
 from head.groups import find_groups
@@ -35,6 +34,9 @@ if TYPE_CHECKING:
     import keras
 
 BATCH_SIZE = 32  # Images a call of the stitched model.
+PREDICT_BATCH = 1024  # Vectors a call of the head.
+# Rows in memory at a time: whole batches, so that the bits do not depend on it.
+CHUNK_ROWS = 4 * PREDICT_BATCH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Evaluation:
     Args:
         metrics: Over all test images.
         groups: Over the images of each group of classes.
-        rows: The test rows.
+        labels: True classes of the test images, int32 `(num_images,)`.
+        image_ids: Their ids.
         logits: `(num_images, num_classes)`.
         class_names: Names by class index.
         views: Views whose logits were averaged.
@@ -53,7 +56,8 @@ class Evaluation:
 
     metrics: Metrics
     groups: dict[str, Metrics]
-    rows: Rows
+    labels: np.ndarray
+    image_ids: tuple[str, ...]
     logits: np.ndarray
     class_names: tuple[str, ...]
     views: tuple[str, ...]
@@ -116,23 +120,24 @@ def evaluate(
     run.require_cache(cache)
     require_views(cache, is_mirrored_too=is_mirrored_too)
     groups = find_groups(cache.spec.class_names, groups_file)
-    rows = cache.take(Selection("test"))
+    labels, image_ids = cache.labels("test"), cache.image_ids("test")
     head = run.load_head()
     views = cache.spec.views if is_mirrored_too else cache.spec.views[:1]
     if is_end_to_end:
         logits = _logits_of_pictures(
-            cache, head, rows, views, console or Console(is_quiet=True)
+            cache, head, image_ids, views, console or Console(is_quiet=True)
         )
     else:
-        logits = logits_of_features(head, rows.features[:, : len(views)])
+        logits = _logits_of_cache(cache, head, len(views))
     return Evaluation(
-        metrics=compute_metrics(logits, rows.labels),
+        metrics=compute_metrics(logits, labels),
         groups={
-            name: compute_metrics(logits[is_in], rows.labels[is_in])
+            name: compute_metrics(logits[is_in], labels[is_in])
             for name, classes in groups.items()
-            if (is_in := np.isin(rows.labels, classes)).any()
+            if (is_in := np.isin(labels, classes)).any()
         },
-        rows=rows,
+        labels=labels,
+        image_ids=image_ids,
         logits=logits,
         class_names=cache.spec.class_names,
         views=views,
@@ -152,7 +157,7 @@ def logits_of_features(head: "keras.Model", features: np.ndarray) -> np.ndarray:
     """
     num_images, num_views, feature_dim = features.shape
     logits: np.ndarray = head.predict(
-        features.reshape(-1, feature_dim), batch_size=1024, verbose=0
+        features.reshape(-1, feature_dim), batch_size=PREDICT_BATCH, verbose=0
     )
     means: np.ndarray = logits.reshape(num_images, num_views, -1).mean(axis=1)
     return means
@@ -179,9 +184,11 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
     writer = csv.writer(text)
     writer.writerow(["image_id", "true", "predicted", "probability"])
     names = evaluation.class_names
-    rows = evaluation.rows
     for image_id, label, probabilities in zip(
-        rows.image_ids, rows.labels, softmax(evaluation.logits), strict=True
+        evaluation.image_ids,
+        evaluation.labels,
+        softmax(evaluation.logits),
+        strict=True,
     ):
         best = int(probabilities.argmax())
         writer.writerow(
@@ -192,22 +199,40 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
     write_text(directory / "evaluation.json", payload)
 
 
+def _logits_of_cache(
+    cache: FeatureCache, head: "keras.Model", num_views: int
+) -> np.ndarray:
+    """Runs the head over the test rows, a few at a time."""
+    rows = np.arange(cache.num_images["test"])
+    return np.concatenate(
+        [
+            logits_of_features(
+                head,
+                cache.take(
+                    Selection("test", rows[start : start + CHUNK_ROWS])
+                ).features[:, :num_views],
+            )
+            for start in range(0, len(rows), CHUNK_ROWS)
+        ]
+    )
+
+
 def _logits_of_pictures(
     cache: FeatureCache,
     head: "keras.Model",
-    rows: Rows,
+    image_ids: tuple[str, ...],
     views: tuple[str, ...],
     console: Console,
 ) -> np.ndarray:
     """Runs the stitched model over the test pictures."""
     backbone = load_backbone_of(cache)
     model = stitch(backbone, head)
-    decoder = ImageDecoder(backbone.image_size)
-    encoded = read_pictures(cache, "test", rows.image_ids)
+    decoder = decoder_of(cache)
+    encoded = read_pictures(cache, "test", image_ids)
     logits = []
-    with console.progress("Evaluating", len(rows), "pictures") as progress:
-        for start in range(0, len(rows), BATCH_SIZE):
-            count = min(BATCH_SIZE, len(rows) - start)
+    with console.progress("Evaluating", len(image_ids), "pictures") as progress:
+        for start in range(0, len(image_ids), BATCH_SIZE):
+            count = min(BATCH_SIZE, len(image_ids) - start)
             images = np.stack([decoder(next(encoded)) for _ in range(count)])
             of_views = [
                 model.predict_on_batch(VIEWS[view](images)) for view in views

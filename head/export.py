@@ -25,8 +25,8 @@ from embed.artifacts import replace_folder
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
-from embed.images import ImageDecoder
 from embed.images import decode_and_resize
+from embed.origin import decoder_of
 from embed.origin import load_backbone_of
 from head.evaluate import logits_of_features
 from head.evaluate import require_views
@@ -183,9 +183,7 @@ def export_full_model(
         labels = "".join(f"{name}\n" for name in cache.spec.class_names)
         (part / LABELS).write_text(labels, "utf-8")
         for name in steps:
-            answer = _write_and_read_back(
-                name, model, part, cache.spec.class_names
-            )
+            answer = _write_and_read_back(name, model, part, cache)
             parity[name] = check_parity(f"{name} model", answer, sample, cache)
             progress.advance(note=name)
         record = {name: dataclasses.asdict(p) for name, p in parity.items()}
@@ -220,11 +218,11 @@ def _keep_others(
 
 
 def _write_and_read_back(
-    name: str, model: keras.Model, part: Path, class_names: Sequence[str]
+    name: str, model: keras.Model, part: Path, cache: FeatureCache
 ) -> Callable[[Sequence[bytes]], Any]:
     """Writes one format and returns how it answers when read from there."""
     if name == "savedmodel":
-        served = ServedModel(model, part / LABELS, class_names)
+        served = ServedModel(model, part / LABELS, cache.spec.class_names)
         served.save(part / SAVED_MODEL)
         loaded = tf.saved_model.load(str(part / SAVED_MODEL))
         serve = loaded.signatures[BYTES_SIGNATURE]
@@ -232,7 +230,7 @@ def _write_and_read_back(
     if name == "keras":
         model.save(part / KERAS_MODEL)
         model = keras.models.load_model(part / KERAS_MODEL)
-    decoder = ImageDecoder(model.input_shape[1:3])
+    decoder = decoder_of(cache)
     return lambda encoded: model.predict_on_batch(
         np.stack([decoder(one) for one in encoded])
     )

@@ -6,6 +6,7 @@ chunks of a `RowStream` are read in a thread while the one before is in use.
 
 import functools
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,7 +32,7 @@ def feed_chunks(
     epochs: int,
     batch_size: int,
     seed: int,
-) -> Iterator[Chunk | None]:
+) -> Generator[Chunk | None, None, None]:
     """Yields the chunks of all epochs in turn.
 
     Each epoch is its training chunks, `None`, and, where there are validation

@@ -93,9 +93,9 @@ def draw_parity_sample(
         logits_of: The cached head, features
             `(num_images, num_views, feature_dim)` to logits.
     """
-    train = cache.take(Selection("train"))
-    hashes = [hash_id(i, salt="parity") for i in train.image_ids]
-    rows = train.take(np.sort(np.argsort(hashes)[:NUM_IMAGES]))
+    hashes = [hash_id(i, "parity") for i in cache.image_ids("train")]
+    sample = np.sort(np.argsort(hashes)[:NUM_IMAGES])
+    rows = cache.take(Selection("train", sample))
     return ParitySample(
         rows=rows,
         encoded=tuple(read_pictures(cache, "train", rows.image_ids)),

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from embed.cache import FeatureCache
-from embed.images import ImageDecoder
+from embed.origin import decoder_of
 from embed.origin import read_pictures
-from embed.splits import Selection
 from embed.splits import hash_id
 from embed.views import VIEWS
 from head.evaluate import Evaluation
@@ -27,9 +26,9 @@ def draw_sample(cache: FeatureCache, path: Path) -> None:
     Raises:
         SourceError: If the pictures are not there any more.
     """
-    train = cache.take(Selection("train"))
-    rows = _sample(train.image_ids, NUM_TRAINING_IMAGES)
-    pixels = _decode(cache, "train", [train.image_ids[row] for row in rows])
+    image_ids = cache.image_ids("train")
+    rows = _sample(image_ids, NUM_TRAINING_IMAGES)
+    pixels = _decode(cache, "train", [image_ids[row] for row in rows])
     views = [
         cache.spec.views[n % len(cache.spec.views)] for n in range(len(rows))
     ]
@@ -40,7 +39,10 @@ def draw_sample(cache: FeatureCache, path: Path) -> None:
                 for image, view in zip(pixels, views, strict=True)
             ]
         ),
-        [cache.spec.class_names[label] for label in train.labels[rows]],
+        [
+            cache.spec.class_names[label]
+            for label in cache.labels("train")[rows]
+        ],
         path,
         view_names=views,
     )
@@ -60,17 +62,18 @@ def draw_groups(
     Raises:
         SourceError: If the pictures are not there any more.
     """
-    names, test = evaluation.class_names, evaluation.rows
+    names = evaluation.class_names
+    image_ids, labels = evaluation.image_ids, evaluation.labels
     samples = {}
     for group, classes in find_groups(names, groups_file).items():
-        members = np.flatnonzero(np.isin(test.labels, classes))
-        ids = [test.image_ids[row] for row in members]
+        members = np.flatnonzero(np.isin(labels, classes))
+        ids = [image_ids[row] for row in members]
         samples[group] = members[_sample(ids, NUM_PREDICTIONS)]
     wanted = sorted({int(row) for rows in samples.values() for row in rows})
     pixels = dict(
         zip(
             wanted,
-            _decode(cache, "test", [test.image_ids[row] for row in wanted]),
+            _decode(cache, "test", [image_ids[row] for row in wanted]),
             strict=True,
         )
     )
@@ -87,7 +90,7 @@ def draw_groups(
                 Prediction(
                     image=pixels[int(row)],
                     predicted=names[evaluation.logits[row].argmax()],
-                    true=names[test.labels[row]],
+                    true=names[labels[row]],
                 )
                 for row in samples[group]
             ],
@@ -106,5 +109,5 @@ def _sample(image_ids: Sequence[str], count: int) -> np.ndarray:
 def _decode(
     cache: FeatureCache, split: str, image_ids: Sequence[str]
 ) -> list[np.ndarray]:
-    decoder = ImageDecoder(cache.spec.image_size)
+    decoder = decoder_of(cache)
     return [decoder(e) for e in read_pictures(cache, split, image_ids)]

@@ -19,6 +19,9 @@ from embed.provenance import now
 from embed.rows import Rows
 from embed.splits import Selection
 from embed.splits import split_train
+from embed.stream import Reader
+from embed.stream import RowStream
+from embed.stream import choose_reader
 from head.pictures import draw_sample
 from head.plots import draw_learning_curves
 from head.run import CURVES
@@ -43,6 +46,7 @@ def train_run(
     *,
     seed: int,
     artifacts_dir: Path,
+    memory_limit: int | None = None,
     is_overwrite: bool = False,
     console: Console | None = None,
 ) -> Run:
@@ -56,6 +60,8 @@ def train_run(
         spec: What to train.
         seed: Of weights, order, views and dropout.
         artifacts_dir: Folder of everything written.
+        memory_limit: Bytes that features may take; more are streamed, to the
+            same result. Default: half of the memory that is free.
         is_overwrite: Whether to train again what is there.
         console: Receives progress and remarks.
 
@@ -72,7 +78,9 @@ def train_run(
         touch(directory / RECORD)
         return load_run(directory)
     make_folder(artifacts_dir / RUNS)
-    train, val = take_train_and_val(cache)
+    read = choose_reader(cache, memory_limit, console)
+    train, val = take_train_and_val(cache, read)
+    num_train, num_val = len(train), len(val)
     began = time.monotonic()
     num_classes = len(cache.spec.class_names)
     with console.progress("Training", 2 * spec.epochs, "epochs") as progress:
@@ -86,9 +94,10 @@ def train_run(
                 note=f"validation {metrics['val_accuracy']:.2%}"
             ),
         )
+        del train, val  # Before all rows are read: memory is for one training.
         refit = train_head(
             spec,
-            train=cache.take(Selection("train")),
+            train=read(Selection("train")),
             val=None,
             num_classes=num_classes,
             seed=seed,
@@ -101,8 +110,8 @@ def train_run(
         cache_spec=cache.spec,
         pictures_digest=cache.pictures_digest(),
         val_accuracy=watched.history["val_accuracy"][-1],
-        num_train=len(train),
-        num_val=len(val),
+        num_train=num_train,
+        num_val=num_val,
         created=now(),
         versions=installed_versions(),
         seconds=time.monotonic() - began,
@@ -151,22 +160,30 @@ def require_chosen_on(
     )
 
 
-def take_train_and_val(cache: FeatureCache) -> tuple[Rows, Rows]:
+def take_train_and_val(
+    cache: FeatureCache, read: Reader
+) -> tuple[Rows | RowStream, Rows | RowStream]:
     """Returns the rows to train on and those to choose by.
+
+    Args:
+        cache: Where they lie.
+        read: What gives the rows of a selection.
 
     Raises:
         PipelineError: If no image fell to a side.
     """
     split = split_train(cache.image_ids("train"))
-    train, val = cache.take(split.train), cache.take(split.val)
-    if not len(train) or not len(val):
+    num_train, num_val = (
+        0 if s.rows is None else len(s.rows) for s in (split.train, split.val)
+    )
+    if not num_train or not num_val:
         raise PipelineError(
             f"The cache {cache.path} has too few images to be divided into "
             "train and validation rows. Expected: at least one each. "
-            f"Received: {len(train)} and {len(val)}. Add pictures and run "
+            f"Received: {num_train} and {num_val}. Add pictures and run "
             "`python -m embed build-cache` again."
         )
-    return train, val
+    return read(split.train), read(split.val)
 
 
 def _name_run(cache: FeatureCache, spec: HeadSpec, seed: int) -> str:

@@ -151,6 +151,7 @@ class _Trainer:
         self._accuracy.reset_state()
         for chunk in chunks:
             self._run_chunk(*chunk)
+            del chunk  # Once the next is asked for, another one is read.
         return {
             "loss": float(self._loss_mean.result()),
             "accuracy": float(self._accuracy.result()),
@@ -163,8 +164,13 @@ class _Trainer:
         """
         import tensorflow as tf
 
-        judged = [self._judge(*chunk) for chunk in chunks]
-        losses, is_right = (tf.concat(of, 0) for of in zip(*judged, strict=True))
+        judged = []
+        for chunk in chunks:
+            judged.append(self._judge(*chunk))
+            del chunk
+        losses, is_right = (
+            tf.concat(of, 0) for of in zip(*judged, strict=True)
+        )
         return {
             "val_loss": float(tf.reduce_mean(losses)),
             "val_accuracy": float(tf.reduce_mean(is_right)),

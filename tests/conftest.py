@@ -100,7 +100,8 @@ def _draw_cache():
     """Writes and opens a cache of clouds of points, drawn and not embedded.
 
     Takes the path and by name the numbers of images, `num_train` and
-    `num_test`, a `seed` and any field of the `CacheSpec`.
+    `num_test`, a `seed`, whether the classes come one after the other
+    (`is_sorted`) and any field of the `CacheSpec`.
     """
     return draw_cache
 
@@ -145,7 +146,9 @@ def _run_command(tmp_path):
     return run
 
 
-def draw_cache(path, *, num_train=60, num_test=30, seed=0, **fields):
+def draw_cache(
+    path, *, num_train=60, num_test=30, seed=0, is_sorted=False, **fields
+):
     """Writes a cache of 3 classes, 2 views and 8 features."""
     from embed.backbones.request import BackboneRequest
     from embed.cache import open_cache
@@ -164,6 +167,7 @@ def draw_cache(path, *, num_train=60, num_test=30, seed=0, **fields):
     contents, splits = {}, {}
     for split, num_images in {"train": num_train, "test": num_test}.items():
         labels = np.arange(num_images, dtype=np.int32) % len(CLASS_NAMES)
+        labels = np.sort(labels) if is_sorted else labels
         noise = NOISE * rng.normal(size=(num_images, 2, POINTS_DIM))
         ids = [f"{split}-{seed}-{number}" for number in range(num_images)]
         rows = FeatureRows(
@@ -196,7 +200,6 @@ def draw_cache(path, *, num_train=60, num_test=30, seed=0, **fields):
             source=SourceRequest(dataset="tfds:tiny_set"),
             backbone=BackboneRequest(handle="keras:Tiny", image_size=TINY_SIZE),
             engine="tensorflow",
-            batch_size=32,
             max_pixels=10**6,
             created="2026-01-01T00:00:00+00:00",
             host="host",

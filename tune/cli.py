@@ -13,6 +13,7 @@ from embed.console import DEFAULT_ARTIFACTS
 from embed.console import ArtifactsOption
 from embed.console import CacheOption
 from embed.console import JsonOption
+from embed.console import MemoryLimitOption
 from embed.console import OverwriteOption
 from embed.console import QuietOption
 from embed.console import SeedOption
@@ -38,6 +39,7 @@ def run_search_command(
     ] = 60,
     cache: CacheOption = None,
     seed: SeedOption = 0,
+    memory_limit: MemoryLimitOption = None,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -77,6 +79,7 @@ def run_search_command(
             max_epochs=max_epochs,
             seed=seed,
             artifacts_dir=artifacts,
+            memory_limit=memory_limit,
             is_overwrite=overwrite,
             console=console,
         )

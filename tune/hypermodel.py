@@ -13,6 +13,7 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FailedTrialError
 
 from embed.rows import Rows
+from embed.stream import RowStream
 from head.spec import HeadSpec
 from head.train import DivergedError
 from head.train import train_head
@@ -44,8 +45,8 @@ class TrialRunner:
     def __init__(
         self,
         *,
-        train: Rows,
-        val: Rows,
+        train: Rows | RowStream,
+        val: Rows | RowStream,
         num_classes: int,
         seed: int,
         store: TrialStore,

@@ -17,6 +17,8 @@ from embed.devices import prepare_devices
 from embed.errors import PipelineError
 from embed.provenance import installed_versions
 from embed.provenance import now
+from embed.stream import Reader
+from embed.stream import choose_reader
 from head.refit import take_train_and_val
 from head.spec import BEST
 from head.spec import RECIPES
@@ -51,6 +53,7 @@ def run_search(
     max_epochs: int,
     seed: int,
     artifacts_dir: Path,
+    memory_limit: int | None = None,
     is_overwrite: bool,
     console: Console,
 ) -> SearchResult:
@@ -66,6 +69,8 @@ def run_search(
         max_epochs: Largest number of epochs of a trial.
         seed: Of the oracle and of every training.
         artifacts_dir: Where searches are kept.
+        memory_limit: Bytes that features may take; more are streamed, to the
+            same result. Default: half of the memory that is free.
         is_overwrite: Whether a finished search is done again.
         console: Where remarks go.
 
@@ -89,7 +94,8 @@ def run_search(
             console.say(f"The search {folder.path} was done already.")
             touch(folder.path / BEST)
             return load_search(folder.path)
-        _search(cache, spec, folder.build_dir, console)
+        read = choose_reader(cache, memory_limit, console)
+        _search(cache, spec, read, folder.build_dir, console)
         folder.swap()
     result = load_search(folder.path)
     console.say(describe_outcome(result))
@@ -97,11 +103,15 @@ def run_search(
 
 
 def _search(
-    cache: FeatureCache, spec: SearchSpec, folder: Path, console: Console
+    cache: FeatureCache,
+    spec: SearchSpec,
+    read: Reader,
+    folder: Path,
+    console: Console,
 ) -> None:
     """Runs what is left of a search and writes its files."""
     began = time.monotonic()
-    train, val = take_train_and_val(cache)
+    train, val = take_train_and_val(cache, read)
     console.say(
         f"{len(train):,} training and {len(val):,} validation images, "
         f"{prepare_devices().describe()}."

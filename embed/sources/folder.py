@@ -85,22 +85,7 @@ class FolderSource(Source):
             SourceError: If the storage fails, or the whole folder is gone.
         """
         for row in rows:
-            path = self._paths[split][row]
-            try:
-                yield Picture(read_file(path))
-            except UnfitFileError as error:
-                yield Picture(b"", f"it cannot be read: {error}")
-            except OSError as error:
-                if error.errno not in ERRORS_OF_ONE_FILE or not _holds_anything(
-                    self._folders[split]
-                ):
-                    raise SourceError(
-                        f"The picture {path} cannot be read: "
-                        f"{error.strerror}. What is finished is kept: put the "
-                        "folder back, or mend its storage, and run the command "
-                        "again."
-                    ) from error
-                yield Picture(b"", f"it cannot be read: {error.strerror}")
+            yield self._read_one(split, self._paths[split][row])
 
     def stamps(self, split: str) -> np.ndarray:
         """Returns those of each file, of what a link leads to."""
@@ -113,6 +98,21 @@ class FolderSource(Source):
                 continue
             stamps[row] = file.st_size, file.st_mtime_ns, file.st_ctime_ns
         return stamps
+
+    def _read_one(self, split: str, path: Path) -> Picture:
+        try:
+            return Picture(read_file(path))
+        except UnfitFileError as error:
+            return Picture(b"", f"it cannot be read: {error}")
+        except OSError as error:
+            is_alone = error.errno in ERRORS_OF_ONE_FILE
+            if is_alone and _holds_anything(self._folders[split]):
+                return Picture(b"", f"it cannot be read: {error.strerror}")
+            raise SourceError(
+                f"The picture {path} cannot be read: {error.strerror}. What is "
+                "finished is kept: put the folder back, or mend its storage, "
+                "and run the command again."
+            ) from error
 
 
 def _has_splits(root: Path) -> bool:

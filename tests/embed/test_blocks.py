@@ -9,19 +9,22 @@ import pytest
 from embed.blocks import BLOCK_ROWS
 from embed.blocks import Block
 from embed.blocks import BlockKey
+from embed.blocks import join_blocks
 from embed.blocks import list_blocks
+from embed.blocks import read_arrays
 from embed.blocks import read_block
 from embed.blocks import write_block
 
 
 @pytest.fixture(name="block")
 def _block():
-    """Two rows, of which the second could not be decoded."""
+    """Two rows, the second of a picture whose stamp tells nothing."""
     return Block(
+        image_ids=np.array([b"a", "été".encode()]),
         features=np.arange(8, dtype=np.float32).reshape(2, 2, 2),
         content_digests=np.arange(64, dtype=np.uint8).reshape(2, 32),
         is_oriented=np.array([True, False]),
-        errors=np.array(["", "no été picture"]),
+        stamps=np.array([[5, 2**60, 2**60 + 1], [-1, -1, -1]]),
     )
 
 
@@ -42,9 +45,25 @@ def test_round_trip_is_exact(block, tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_good_rows_have_no_error(block):
-    """A row counts when nothing was wrong with its picture."""
-    np.testing.assert_array_equal(block.is_good, [True, False])
+def test_take_and_join_keep_all_columns_together(block):
+    """Rows that are kept and rows that are new make one block."""
+    whole = join_blocks([block.take(np.array([1])), block, block.take(np.array([], int))])
+
+    assert len(whole) == 3
+    for name, column in vars(block).items():
+        np.testing.assert_array_equal(getattr(whole, name), column[[1, 0, 1]])
+
+
+def test_some_arrays_are_read_alone(block, tmp_path):
+    """What a block knows its rows by is read without the features."""
+    path = tmp_path / "00000000.npz"
+    write_block(block, path)
+
+    arrays = read_arrays(path, ["image_ids", "stamps"])
+
+    assert set(arrays) == {"image_ids", "stamps"}
+    np.testing.assert_array_equal(arrays["stamps"], block.stamps)
+    assert read_arrays(path, ["stamps", "errors"]) is None
 
 
 @pytest.mark.parametrize(
@@ -146,7 +165,7 @@ def test_any_truncation_counts_as_missing(block, tmp_path):
         assert read_block(path) is None
 
 
-@pytest.mark.parametrize("name", ["features", "errors"])
+@pytest.mark.parametrize("name", ["features", "image_ids", "stamps"])
 def test_block_without_a_column_counts_as_missing(block, tmp_path, name):
     """A block of another layout is computed again."""
     path = tmp_path / "00000000.npz"

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from embed.header import read_header
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
+from embed.images import decode_and_resize
+from embed.images import is_oriented
+from tests.odd_pictures import damaged_pictures
+from tests.odd_pictures import undamaged_pictures
+
+LEVELS = 255
 
 
 def encode(pixels, file_format="PNG", mode=None, **options):
@@ -126,7 +133,7 @@ def test_exif_orientation_is_not_applied():
     ("encoded", "reason"),
     [
         (b"", "the file is empty"),
-        (b"hello, I am a text file\n", "Unknown image file format"),
+        (b"hello, I am a text file\n", "it is text, no picture"),
         (b"\xff\xd8\xff\xe0", "JPEG"),
         (encode(np.zeros((64, 64, 3)))[:60], "PNG"),
         (encode(np.zeros((64, 64, 3)), "JPEG")[:300], "JPEG"),
@@ -159,3 +166,86 @@ def test_threads_decode_what_one_thread_decodes():
         decoded = list(pool.map(decode, encoded))
 
     np.testing.assert_array_equal(decoded, expected)
+
+
+@pytest.mark.parametrize("odd", undamaged_pictures(), ids=lambda odd: odd.name)
+def test_odd_pictures_are_what_they_were_made_from(odd):
+    """Whatever kind and name, the pixels are those of the plain picture."""
+    decode = ImageDecoder(odd.pixels.shape[:2])
+
+    decoded = decode(odd.encoded) * LEVELS
+
+    assert np.abs(decoded - odd.pixels).mean() <= odd.tolerance
+
+
+@pytest.mark.parametrize("odd", undamaged_pictures(), ids=lambda odd: odd.name)
+def test_pixels_are_those_of_the_graph(odd):
+    """What is looked at before changes no bit of what is decoded."""
+    expected = decode_and_resize(odd.encoded, (8, 8)).numpy()
+
+    np.testing.assert_array_equal(ImageDecoder((8, 8))(odd.encoded), expected)
+
+
+@pytest.mark.parametrize("odd", damaged_pictures(), ids=lambda odd: odd.name)
+def test_damaged_pictures_say_what_is_wrong(odd):
+    """Each is refused, in one line, with a reason of its own."""
+    with pytest.raises(ImageDecodeError, match=odd.reason) as caught:
+        ImageDecoder((8, 8))(odd.encoded)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_limit_is_what_the_caller_says():
+    """A picture as large as the limit passes, one pixel more does not."""
+    encoded = encode(np.zeros((4, 6, 3)))
+
+    assert ImageDecoder((2, 2), max_pixels=24)(encoded).shape == (2, 2, 3)
+    with pytest.raises(ImageDecodeError, match=r"6 x 4 .* 23: .*--max-pixels"):
+        ImageDecoder((2, 2), max_pixels=23)(encoded)
+
+
+def test_what_tensorflow_never_decodes_is_no_matter_of_the_limit():
+    """A limit raised to the sky meets TensorFlow's own."""
+    (bomb,) = (p for p in damaged_pictures() if p.name == "bomb by its header")
+
+    with pytest.raises(ImageDecodeError, match="make it smaller"):
+        ImageDecoder((2, 2), max_pixels=10**12)(bomb.encoded)
+
+
+def test_limit_of_pillow_says_nothing(monkeypatch):
+    """Pillow's limit is of the whole process: other code may have set it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+
+    decoded = ImageDecoder((2, 2))(encode(np.zeros((4, 6, 3))))
+
+    assert decoded.shape == (2, 2, 3)
+
+
+def test_header_that_is_known_is_not_read_again():
+    """A caller that has read the header may hand it over."""
+    encoded = encode(np.full((4, 6, 3), 102))
+
+    decoded = ImageDecoder((1, 1))(encoded, read_header(encoded))
+
+    np.testing.assert_allclose(decoded, 0.4, atol=1e-6)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [None, 0, 1, 3, 6, 8])
+def test_is_oriented(file_format, orientation):
+    """Upright, unknown and without a word about it are the same."""
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+
+    encoded = encode(np.zeros((4, 4, 3)), file_format, exif=exif)
+
+    assert is_oriented(encoded) is (orientation in {3, 6, 8})
+
+
+@pytest.mark.parametrize(
+    "encoded", [b"", b"text", b"\xff\xd8\xff\xe1\x00\x08Exif"]
+)
+def test_what_is_no_picture_is_not_oriented(encoded):
+    """Damage is told by the decoder, not here."""
+    assert is_oriented(encoded) is False

@@ -28,7 +28,7 @@ def test_canonical_text():
         '"class_names":["Abyssinian","american_bulldog","été"],'
         '"dataset":"tfds:oxford_iiit_pet","dataset_version":"4.0.0",'
         '"dtype":"float32","image_size":[224,224],"pixel_range":[0.0,1.0],'
-        '"precision":"float32","resize":"bilinear","schema_version":1,'
+        '"precision":"float32","resize":"bilinear","schema_version":2,'
         '"splits":{"test":{"digest":"' + "b" * 64 + '","num_images":1},'
         '"train":{"digest":"' + "a" * 64 + '","num_images":3}},'
         '"views":["plain","flip"],"weights_digest":"' + "c" * 64 + '"}'
@@ -38,9 +38,9 @@ def test_canonical_text():
 @pytest.mark.parametrize(
     ("change", "fingerprint"),
     [
-        ({}, "57586b52c0ebb73e"),
-        ({"views": ("plain",)}, "b289831a60d9cd3e"),
-        ({"precision": "bfloat16", "dtype": "float16"}, "467c825afc04855f"),
+        ({}, "02e82c485da5a542"),
+        ({"views": ("plain",)}, "4a2f0b052c9c2938"),
+        ({"precision": "bfloat16", "dtype": "float16"}, "c9b2bd9118575be0"),
     ],
 )
 def test_fingerprints(change, fingerprint):

@@ -1,8 +1,12 @@
 """What tests of `head` share: features that are easy to tell apart."""
 
+import os
+import weakref
+
 import numpy as np
 import pytest
 
+from embed.cache import FeatureCache
 from embed.rows import Rows
 
 NUM_CLASSES = 3
@@ -22,3 +26,29 @@ def _rows():
         labels=labels,
         image_ids=tuple(f"{number}.jpg" for number in range(NUM_IMAGES)),
     )
+
+
+@pytest.fixture(name="watch_cache", scope="session")
+def _watch_cache():
+    """Opens a cache again, as one that knows how much of it is in memory."""
+    return WatchedCache
+
+
+class WatchedCache(FeatureCache):
+    """Counts the features that are in memory whenever some were read."""
+
+    def __init__(self, cache):
+        descriptor = os.open(cache.path, os.O_RDONLY)
+        super().__init__(cache.path, descriptor, cache.seal)
+        self.taken = []
+        self.most_bytes = 0
+
+    def take(self, selection):
+        """Takes rows and looks what is left of those taken before."""
+        rows = super().take(selection)
+        # Tensors that share the memory keep this array, and not the other.
+        self.taken.append(weakref.ref(rows.features.base))
+        held = [owner() for owner in self.taken]
+        in_use = sum(owner.nbytes for owner in held if owner is not None)
+        self.most_bytes = max(self.most_bytes, in_use)
+        return rows

@@ -13,7 +13,7 @@ def build(rows, seed=0, **changes):
     """Builds the head of some changes to the reference recipe."""
     return build_head(
         HeadSpec(**changes),
-        train_features=rows.features,
+        train=rows,
         num_classes=3,
         seed=seed,
     )

@@ -163,3 +163,38 @@ def test_a_failed_run_leaves_the_old_one(run, tiny_cache, artifacts_dir):
         )
 
     assert load_run(run.directory).record == run.record
+
+
+def test_a_run_that_streams_is_the_same_run(run, tiny_cache, artifacts_dir):
+    """Whether rows are in memory does not show in what is left."""
+    spec = SPEC.model_copy(update={"batch_size": 4})
+    held, streamed = (
+        train_run(
+            tiny_cache,
+            spec,
+            seed=0,
+            artifacts_dir=artifacts_dir / str(memory_limit),
+            memory_limit=memory_limit,
+        )
+        for memory_limit in (10**6, 500)
+    )
+
+    assert streamed.directory.name == held.directory.name
+    assert streamed.record.val_accuracy == held.record.val_accuracy
+    for found, expected in zip(
+        streamed.load_head().get_weights(),
+        held.load_head().get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_rows_are_in_memory_once(tiny_cache, artifacts_dir, watch_cache):
+    """Those of the first training are gone before the refit reads all."""
+    watched = watch_cache(tiny_cache)
+
+    train_run(watched, SPEC, seed=0, artifacts_dir=artifacts_dir)
+
+    assert len(watched.taken) == 3
+    whole = tiny_cache.take(Selection("train")).features.nbytes
+    assert watched.most_bytes <= whole + 2 * 64  # To where it can be shared.

@@ -6,6 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from embed.errors import PipelineError
+from embed.splits import Selection
+from embed.splits import split_train
+from embed.stream import RowStream
 from head.spec import HeadSpec
 from head.train import DivergedError
 from head.train import train_head
@@ -163,3 +167,56 @@ def test_each_epoch_is_reported(rows):
     )
 
     assert [metrics["loss"] for metrics in seen] == trained.history["loss"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"batch_size": 7, "hidden_units": 4, "weight_decay": 0.1},
+        {"normalization": "standardize", "label_smoothing": 0.1},
+    ],
+)
+def test_a_stream_trains_the_same_head(draw_cache, tmp_path, changes):
+    """To the bit, metrics included, at any limit: seeds stay real."""
+    cache = draw_cache(tmp_path / "tiny.h5", num_train=200)
+    split = split_train(cache.image_ids("train"))
+    held = train(cache.take(split.train), val=cache.take(split.val), **changes)
+
+    for memory_limit in (2000, 5000):
+        rows, val = (
+            RowStream(cache, selection, memory_limit=memory_limit)
+            for selection in (split.train, split.val)
+        )
+        streamed = train(rows, val=val, **changes)
+
+        np.testing.assert_array_equal(weights_of(streamed), weights_of(held))
+        for name, values in held.history.items():
+            assert streamed.history[name] == pytest.approx(values, rel=1e-5)
+
+
+def test_a_stream_learns_from_classes_that_are_sorted(draw_cache, tmp_path):
+    """No chunk of a folder, which is in order of class, has one class alone."""
+    cache = draw_cache(
+        tmp_path / "sorted.h5", num_train=300, num_test=300, is_sorted=True
+    )
+    assert (np.diff(cache.labels("train")) >= 0).all()
+    test = cache.take(Selection("test"))
+    rows = RowStream(cache, Selection("train"), memory_limit=3000)
+
+    trained = train(rows, val=test, epochs=30, learning_rate=1e-2)
+    held = train(
+        cache.take(Selection("train")), val=test, epochs=30, learning_rate=1e-2
+    )
+
+    assert trained.history["val_accuracy"][-1] > 0.75
+    assert trained.history["val_accuracy"] == held.history["val_accuracy"]
+
+
+def test_a_limit_without_room_for_a_batch_is_refused(draw_cache, tmp_path):
+    """Before anything is trained, with the limit that would do."""
+    cache = draw_cache(tmp_path / "tiny.h5")
+    rows = RowStream(cache, Selection("train"), memory_limit=1000)
+
+    with pytest.raises(PipelineError, match="--memory-limit 1536"):
+        train(rows)

@@ -43,6 +43,22 @@ def test_search_answers_one_object(run, cache):
     assert str(cache.path) in err
 
 
+def test_a_search_that_streams_finds_the_same(run, make_cache):
+    """Above the limit every trial has the score that it has in memory."""
+    path = make_cache("larger.h5", num_train=300).path
+    search = ["search", "--cache", str(path), "--max-trials", "2", "--json"]
+    search += ["--max-epochs", "2", "--overwrite", "--memory-limit"]
+
+    _, held, _ = run(*search, "1G")
+    code, out, err = run(*search, "15K")
+
+    assert code == 0
+    assert "its 19.2 kB are more than the memory limit of 15.0 kB" in err
+    answer, expected = json.loads(out), json.loads(held)
+    for name in ("search", "best_trial", "best_score", "reference_score"):
+        assert answer[name] == expected[name]
+
+
 @pytest.mark.usefixtures("train_at_once")
 def test_results_are_best_first(run, cache):
     """By default of the newest search; by cache or folder when named."""
@@ -100,6 +116,8 @@ def test_search_of_another_cache_is_not_shown(run, search, make_cache):
         ["--max-trials", "0"],
         ["--max-epochs", "0"],
         ["--seed", "-1"],
+        ["--memory-limit", "0"],
+        ["--memory-limit", "8X"],
     ],
 )
 def test_what_is_no_choice_is_a_usage_error(run, words):

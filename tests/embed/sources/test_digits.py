@@ -38,7 +38,8 @@ def test_pictures_are_the_digits(source):
     numbers = [int(index.image_ids[row].removeprefix("digit-")) for row in rows]
     expected = load_digits().images[numbers] / 16
 
-    decoded = [ImageDecoder((8, 8))(png) for png in source.read("test", rows)]
+    decode = ImageDecoder((8, 8))
+    decoded = [decode(p.encoded) for p in source.read("test", rows)]
 
     for channel in range(3):
         pixels = np.stack(decoded)[..., channel]
@@ -52,3 +53,8 @@ def test_the_same_every_time(source):
     for split, index in source.splits.items():
         assert again.splits[split].image_ids == index.image_ids
     assert list(again.read("train", [3])) == list(source.read("train", [3]))
+
+
+def test_only_reading_tells(source):
+    """Digits lie in no files that a stamp could be taken of."""
+    assert source.stamps("train") is None

@@ -1,16 +1,20 @@
 """Tests for `embed.sources.folder`."""
 
+import errno
+import os
 import shutil
 
 import numpy as np
 import pytest
 
 from embed.errors import SourceError
+from embed.sources import Picture
 from embed.sources import SourceRequest
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.sources.folder import FolderSource
 from embed.splits import is_held_out
+from tests.odd_pictures import odd_pictures
 
 
 def touch(root, *names):
@@ -53,7 +57,7 @@ def test_pictures_are_the_bytes_of_the_files(picture_folder):
     """Nothing is decoded or changed on the way."""
     source = FolderSource(picture_folder)
 
-    pictures = list(source.read("test", [0, 11]))
+    pictures = [p.encoded for p in source.read("test", [0, 11])]
 
     test = picture_folder / "test"
     assert pictures == [
@@ -108,11 +112,21 @@ def test_only_pictures_count(tmp_path):
             *(f"{split}/b/sub/4.bmp", f"{split}/b/5.gif"),
             *(f"{split}/a/notes.txt", f"{split}/a/6.tiff", f"{split}/7.png"),
             *(f"{split}/.cache/8.png", f"{split}/a/9"),
+            *(f"{split}/a/._1.png", f"{split}/a/Thumbs.db"),
         )
 
-    expected = ["a/1.png", "b/2.JPG", "b/3.Jpeg", "b/5.gif", "b/sub/4.bmp"]
+    expected = [
+        *("a/1.png", "a/6.tiff", "b/2.JPG", "b/3.Jpeg", "b/5.gif"),
+        "b/sub/4.bmp",
+    ]
     assert ids_of(tmp_path) == {"train": expected, "test": expected}
-    assert FolderSource(tmp_path).class_names == ("a", "b")
+    source = FolderSource(tmp_path)
+    assert source.class_names == ("a", "b")
+    assert source.ignored == tuple(
+        f"{split}/{name}"
+        for split in ("train", "test")
+        for name in ("7.png", "a/9", "a/notes.txt")
+    )
 
 
 def test_folder_named_like_a_picture_is_none(tmp_path):
@@ -147,8 +161,8 @@ def test_no_folder(tmp_path, function):
 
 
 def test_empty_folder(tmp_path):
-    """The message lists the endings that count."""
-    with pytest.raises(SourceError, match=r"'\.jpg', '\.png'.*Put pictures"):
+    """The message lists the formats that count."""
+    with pytest.raises(SourceError, match=r"JPEG, .* or WebP\. Put pictures"):
         FolderSource(tmp_path)
 
 
@@ -188,14 +202,96 @@ def test_one_split_alone_is_refused(picture_folder, missing):
         FolderSource(picture_folder)
 
 
-def test_a_picture_that_vanishes_is_named(picture_folder):
-    """A file removed after it was listed is one error, with its path."""
+def test_a_picture_that_vanishes_is_a_problem_of_its_row(picture_folder):
+    """A file removed after it was listed shifts no other."""
     source = FolderSource(picture_folder)
+    expected = list(source.read("train", range(4)))
     for path in (picture_folder / "train").rglob("*.png"):
         path.unlink()
 
-    with pytest.raises(SourceError, match="run the command again"):
+    pictures = list(source.read("train", range(4)))
+
+    assert pictures[::2] == expected[::2]
+    assert {p.problem for p in pictures[1::2]} == {
+        "it cannot be read: No such file or directory"
+    }
+
+
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_a_folder_that_vanishes_ends_the_build(picture_folder, is_flat):
+    """A disk that is gone makes no thousands of bad pictures."""
+    root = picture_folder / "train" if is_flat else picture_folder
+    source = FolderSource(root)
+    for path in root.iterdir():  # What remains is where it was mounted.
+        shutil.rmtree(path)
+
+    with pytest.raises(SourceError, match=r"is kept: put .* the command again"):
         list(source.read("train", range(4)))
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ENOTCONN])
+def test_storage_that_fails_ends_the_build(picture_folder, monkeypatch, code):
+    """Such an error is no picture's fault: what is finished is kept."""
+    source = FolderSource(picture_folder)
+    monkeypatch.setattr(os, "stat", raise_error(code))
+
+    with pytest.raises(SourceError, match="mend its storage"):
+        list(source.read("train", [0]))
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG]
+)
+def test_a_file_that_cannot_be_read_is_one_problem(
+    picture_folder, monkeypatch, code
+):
+    """Other pictures are read all the same."""
+    source = FolderSource(picture_folder)
+    monkeypatch.setattr(os, "stat", raise_error(code))
+
+    (picture,) = source.read("train", [0])
+
+    assert picture.encoded == b""
+    assert picture.problem == f"it cannot be read: {os.strerror(code)}"
+
+
+def raise_error(code):
+    """Returns what fails as the system would."""
+
+    def fail(path, **_):
+        raise OSError(code, os.strerror(code), str(path))
+
+    return fail
+
+
+def test_stamps_are_those_of_the_files(picture_folder):
+    """Size and both times tell whether a picture is still the same."""
+    source = FolderSource(picture_folder)
+    cat = picture_folder / "train" / "cat"
+    file = (cat / "00.jpg").stat()
+    (cat / "01.png").unlink()
+
+    stamps = source.stamps("train")
+
+    assert (stamps.shape, stamps.dtype) == ((30, 3), np.int64)
+    assert stamps[0].tolist() == [
+        *(file.st_size, file.st_mtime_ns, file.st_ctime_ns)
+    ]
+    assert stamps[1].tolist() == [-1, -1, -1]
+
+
+def test_a_changed_picture_has_another_stamp(picture_folder):
+    """Even where size and modification time were set back."""
+    source = FolderSource(picture_folder)
+    path = picture_folder / "train" / "cat" / "00.jpg"
+    file, before = path.stat(), source.stamps("train")
+
+    path.write_bytes(bytes(file.st_size))
+    os.utime(path, ns=(file.st_atime_ns, file.st_mtime_ns))
+
+    after = source.stamps("train")
+    assert (before[0] == after[0]).tolist() == [True, True, False]
+    np.testing.assert_array_equal(before[1:], after[1:])
 
 
 def test_a_name_that_is_no_utf_8_is_refused(picture_folder):
@@ -218,7 +314,46 @@ def test_train_and_val_are_no_classes(picture_folder):
 def test_a_class_without_pictures_is_refused(picture_folder):
     """A class of which no file counts does not vanish without a word."""
     for path in (picture_folder / "train" / "cat").iterdir():
-        path.rename(path.with_suffix(".heic"))
+        path.write_text("no picture")
+        path.rename(path.with_suffix(".txt"))
 
     with pytest.raises(SourceError, match="Convert them"):
         FolderSource(picture_folder)
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._1.jpg", "Thumbs.db"])
+def test_a_folder_of_what_systems_leave_is_no_class(picture_folder, name):
+    """An archive unpacked on another system brings no class."""
+    touch(picture_folder / "train" / "__MACOSX", f"cat/{name}")
+
+    source = FolderSource(picture_folder)
+
+    assert source.class_names == ("cat", "dog", "été")
+    assert source.ignored == ()
+
+
+def test_every_odd_picture_has_a_row_of_its_own(tmp_path):
+    """Good, odd and damaged ones are listed, and read as they are."""
+    odd = odd_pictures()
+    by_id = {
+        f"{class_name}/{p.name}{p.suffix}": p.encoded
+        for class_name in ("a", "b")
+        for p in odd
+    }
+    for image_id, encoded in by_id.items():
+        path = tmp_path / image_id
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encoded)
+
+    source = FolderSource(tmp_path)
+
+    read = {
+        image_id: picture
+        for split, index in source.splits.items()
+        for image_id, picture in zip(
+            index.image_ids,
+            source.read(split, range(len(index.image_ids))),
+            strict=True,
+        )
+    }
+    assert read == {i: Picture(encoded) for i, encoded in by_id.items()}

@@ -12,6 +12,7 @@ from embed.sources import SplitIndex
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.sources.source import LimitedSource
+from embed.sources.source import Picture
 from embed.sources.source import Source
 
 
@@ -34,7 +35,12 @@ class ListedSource(Source):
     def read(self, split, rows):
         """Yields the id of each row."""
         for row in rows:
-            yield self.splits[split].image_ids[row].encode()
+            yield Picture(self.splits[split].image_ids[row].encode())
+
+    def stamps(self, split):
+        """Returns each row's number, three times."""
+        numbers = np.arange(len(self.splits[split].image_ids))
+        return np.repeat(numbers[:, None], 3, axis=1)
 
 
 def test_limit_keeps_ids_labels_and_pictures_together():
@@ -50,10 +56,31 @@ def test_limit_keeps_ids_labels_and_pictures_together():
     assert len(index.image_ids) == 3
     assert [labels[i] for i in index.image_ids] == index.labels.tolist()
     pictures = list(limited.read("train", range(3)))
-    assert pictures == [i.encode() for i in index.image_ids]
+    assert pictures == [Picture(i.encode()) for i in index.image_ids]
     assert list(index.image_ids) == sorted(index.image_ids)
     assert limited.class_names == whole.class_names
     assert (limited.name, limited.version) == (whole.name, whole.version)
+
+
+def test_limit_keeps_stamps_with_their_pictures():
+    """Each row of a limited source has the stamp of its own picture."""
+    whole = ListedSource({"train": "abcdefgh", "test": "ijk"})
+
+    limited = LimitedSource(whole, 3)
+
+    ids = [
+        whole.splits["train"].image_ids[n]
+        for n, _, _ in limited.stamps("train")
+    ]
+    assert ids == list(limited.splits["train"].image_ids)
+
+
+def test_limit_passes_on_what_is_ignored(picture_folder):
+    """Other files are told of, however few pictures are taken."""
+    (picture_folder / "train" / "cat" / "notes.txt").write_text("cats")
+    request = SourceRequest(dataset=f"folder:{picture_folder}", limit=2)
+
+    assert open_source(request).ignored == ("train/cat/notes.txt",)
 
 
 def test_limit_is_for_each_split():

@@ -1,6 +1,7 @@
 """Tests for `embed.sources.tfds`."""
 
 import io
+import shutil
 import time
 
 import numpy as np
@@ -121,7 +122,9 @@ def test_pictures_are_the_bytes_that_were_written(source, split):
 
     pictures = list(source.read(split, range(len(numbers))))
 
-    assert pictures == [encoded_picture(split, number) for number in numbers]
+    assert [p.encoded for p in pictures] == [
+        encoded_picture(split, number) for number in numbers
+    ]
 
 
 @pytest.mark.parametrize("rows", [[0], [11], [3, 4], [1, 5, 10], []])
@@ -131,7 +134,9 @@ def test_scattered_rows(source, rows):
 
     pictures = list(source.read("train", rows))
 
-    assert pictures == [encoded_picture("train", numbers[row]) for row in rows]
+    assert [p.encoded for p in pictures] == [
+        encoded_picture("train", numbers[row]) for row in rows
+    ]
 
 
 def test_order_is_the_same_every_time(source, data_dir):
@@ -150,10 +155,51 @@ def test_limit(data_dir):
 
     pictures = list(source.read("train", range(3)))
 
-    assert pictures == [
+    assert [p.encoded for p in pictures] == [
         encoded_picture("train", number)
         for number in numbers_of(source, "train")
     ]
+
+
+def test_stamps_are_those_of_the_files(source, data_dir):
+    """Every row has the size and the times of all files of its split."""
+    (path,) = data_dir.rglob("*-test.tfrecord*")
+    file = path.stat()
+
+    stamps = source.stamps("test")
+
+    assert stamps.dtype == np.int64
+    expected = [file.st_size, file.st_mtime_ns, file.st_ctime_ns]
+    assert stamps.tolist() == [expected] * NUM_IMAGES["test"]
+
+
+@pytest.fixture(name="copied")
+def _copied(data_dir, tmp_path):
+    """A source of its own, and the file of its test split."""
+    shutil.copytree(data_dir, tmp_path / "tfds")
+    source = TfdsSource("tiny_pets", str(tmp_path / "tfds"))
+    (path,) = (tmp_path / "tfds").rglob("*-test.tfrecord*")
+    return source, path
+
+
+def test_no_stamps_of_files_that_are_gone(copied):
+    """Then reading says what is wrong."""
+    source, path = copied
+    path.unlink()
+
+    assert source.stamps("test") is None
+    with pytest.raises(SourceError, match="run the command again"):
+        list(source.read("test", [0]))
+
+
+@pytest.mark.parametrize("percent", [0, 40, 90])
+def test_a_file_that_was_cut_is_no_shift_of_rows(copied, percent):
+    """It is an error, not a split of fewer pictures."""
+    source, path = copied
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * percent // 100])
+
+    with pytest.raises(SourceError, match="run the command again"):
+        list(source.read("test", range(NUM_IMAGES["test"])))
 
 
 def test_version_may_be_named(data_dir):
@@ -212,4 +258,4 @@ def test_real_pictures(pets_dir):
         }
         assert len(breeds) == 37
         (picture,) = source.read(split, [700])
-        assert Image.open(io.BytesIO(picture)).format == "JPEG"
+        assert Image.open(io.BytesIO(picture.encoded)).format == "JPEG"

@@ -1,0 +1,82 @@
+"""Tests for `head.cli`."""
+
+import json
+
+import pytest
+
+from embed.splits import Selection
+from head import cli
+from head.run import load_run
+from head.spec import HeadSpec
+
+
+@pytest.fixture(name="run")
+def _run(tiny_cache, tmp_path, capfd):
+    """Runs a command on the tiny cache: its exit code, stdout and stderr."""
+
+    def run(*words):
+        where = ["--cache", tiny_cache.path, "--artifacts", tmp_path / "out"]
+        with pytest.raises(SystemExit) as ended:
+            cli.app([*words, *map(str, where)])
+        return ended.value.code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture(name="spec_path")
+def _spec_path(tmp_path):
+    """A spec whose batches fit into 384 bytes."""
+    path = tmp_path / "spec.json"
+    path.write_text(HeadSpec(epochs=3, batch_size=4).to_json())
+    return path
+
+
+def test_a_cache_above_the_limit_is_streamed(run, spec_path, tmp_path):
+    """`head train` says so and why, and leaves the run of any other limit."""
+    train = ["train", "--spec", str(spec_path), "--json"]
+
+    code, out, err = run(*train, "--memory-limit", "500")
+    _, same, said = run(*train, "--memory-limit", "1G", "--overwrite")
+
+    assert code == 0
+    assert "its 960 bytes are more than the memory limit of 500 bytes" in err
+    assert "its 960 bytes are within the memory limit of 1.0 GB" in said
+    answer, expected = json.loads(out), json.loads(same)
+    assert answer["run"] == expected["run"]
+    assert answer["val_accuracy"] == expected["val_accuracy"]
+    assert load_run(tmp_path / answer["run"]).record.num_train > 0
+
+
+def test_a_limit_that_is_too_small_is_one_error(run, spec_path):
+    """It names the least that would do."""
+    code, out, err = run(
+        "train", "--spec", str(spec_path), "--memory-limit", "383"
+    )
+
+    assert (code, out) == (1, "")
+    assert "--memory-limit 384" in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.parametrize("command", ["train", "export-full-model"])
+@pytest.mark.parametrize("size", ["0", "8X", "-1", "much"])
+def test_what_is_no_size_is_a_usage_error(run, command, size):
+    """Exit code 2, with what a size looks like."""
+    code, out, err = run(command, "--memory-limit", size)
+
+    assert (code, out) == (2, "")
+    assert "500M" in err
+
+
+def test_an_export_trains_within_the_limit(run, spec_path, tiny_cache):
+    """`export-full-model` of another seed streams as `train` does."""
+    run("train", "--spec", str(spec_path), "--memory-limit", "500")
+
+    code, out, err = run(
+        "export-full-model", "--seed", "1", "--memory-limit", "500", "--json"
+    )
+
+    assert code == 0
+    assert "streams from the cache" in err
+    num_images = len(tiny_cache.take(Selection("train")))
+    assert json.loads(out)["parity"]["num_images"] == num_images

@@ -1,0 +1,125 @@
+"""A build that is killed loses a block at most, and no bit of the result."""
+
+import random
+import shutil
+import signal
+import time
+
+import pytest
+
+from embed.blocks import BLOCK_ROWS
+from embed.cache import open_cache
+from embed.extract import build_cache
+from tests.children import start
+from tests.children import wait_until
+from tests.drawn_caches import assert_equal_datasets
+from tests.drawn_caches import files_in
+from tests.drawn_caches import read_datasets
+from tests.noise_pictures import request_of
+from tests.noise_pictures import write_noise
+
+NUM_PICTURES = {"num_train": 1300, "num_test": 200}  # Of each class: 13 blocks.
+NUM_VIEWS = 2 * 2 * sum(NUM_PICTURES.values())
+NUM_KILLS_IN_PASS, NUM_KILLS_IN_ASSEMBLY = 12, 8
+PASS_SECONDS = 0.4  # A block takes about 0.2 s.
+ASSEMBLY_SECONDS = 0.06  # All of it takes about 0.04 s.
+
+
+@pytest.fixture(name="request_to_kill", scope="module")
+def _request_to_kill(tmp_path_factory, tiny_module_dir):
+    folder = tmp_path_factory.mktemp("kills") / "pictures"
+    return request_of(write_noise(folder, **NUM_PICTURES), tiny_module_dir)
+
+
+@pytest.fixture(name="whole", scope="module")
+def _whole(request_to_kill, tmp_path_factory):
+    """The datasets of a build that nobody disturbed."""
+    result = build_cache(
+        request_to_kill, artifacts_dir=tmp_path_factory.mktemp("whole")
+    )
+    assert result.num_computed == NUM_VIEWS
+    return read_datasets(result.cache.path)
+
+
+@pytest.mark.slow
+def test_kills_in_the_pass(request_to_kill, whole, tmp_path):
+    """A dozen kills at random moments cost a block each, and no bit differs."""
+    moments = random.Random(0)  # noqa: S311  No secret.
+
+    for number in range(1, NUM_KILLS_IN_PASS + 1):
+        kill_after(
+            moments.uniform(0, PASS_SECONDS),
+            lambda number=number: f'"attempt": {number},' in journal(tmp_path),
+            request_to_kill,
+            tmp_path,
+        )
+    resumed = build_cache(request_to_kill, artifacts_dir=tmp_path)
+
+    attempts = resumed.cache.provenance.attempts
+    num_views = sum(attempt.num_views for attempt in attempts)
+    assert len({attempt.pid for attempt in attempts}) > NUM_KILLS_IN_PASS
+    assert attempts[-1].num_views == resumed.num_computed
+    assert 0 < resumed.num_computed < NUM_VIEWS
+    assert num_views >= NUM_VIEWS
+    assert num_views <= NUM_VIEWS + NUM_KILLS_IN_PASS * 2 * BLOCK_ROWS
+    assert_equal_datasets(read_datasets(resumed.cache.path), whole)
+    assert files_in(tmp_path / "caches") == names_of(resumed.cache)
+
+
+@pytest.mark.slow
+def test_kills_in_the_assembly(request_to_kill, whole, tmp_path):
+    """The cache is absent or whole at any moment, and nothing is recomputed."""
+    moments = random.Random(1)  # noqa: S311  No secret.
+    computed = tmp_path / "computed"
+    kill_after(0, lambda: is_assembled(computed), request_to_kill, computed)
+
+    for number in range(NUM_KILLS_IN_ASSEMBLY):
+        artifacts_dir = tmp_path / str(number)
+        shutil.copytree(computed, artifacts_dir)
+        for part in (artifacts_dir / "caches").glob("*.part"):
+            part.unlink()
+        kill_after(
+            moments.uniform(0, ASSEMBLY_SECONDS),
+            lambda folder=artifacts_dir: is_assembled(folder),
+            request_to_kill,
+            artifacts_dir,
+        )
+        for path in (artifacts_dir / "caches").glob("*.h5"):
+            open_cache(path)
+            assert_equal_datasets(read_datasets(path), whole)
+        resumed = build_cache(request_to_kill, artifacts_dir=artifacts_dir)
+
+        assert resumed.num_computed == 0
+        assert_equal_datasets(read_datasets(resumed.cache.path), whole)
+        attempts = resumed.cache.provenance.attempts
+        assert sum(attempt.num_views for attempt in attempts) == NUM_VIEWS
+        assert not list((artifacts_dir / "caches").glob("*.part"))
+
+
+def kill_after(seconds, is_so, request, artifacts_dir):
+    """Starts a build and kills it some time after a condition holds."""
+    with start(build_cache, request, artifacts_dir=artifacts_dir) as process:
+        assert wait_until(is_so, process)
+        time.sleep(seconds)
+        process.kill()
+        process.join()
+        assert process.exitcode in (-signal.SIGKILL, 0)
+
+
+def journal(artifacts_dir):
+    """Returns the text of the journal of the build, `""` before it starts."""
+    paths = artifacts_dir.glob("caches/*.building/journal.jsonl")
+    return "".join(path.read_text("utf-8") for path in paths)
+
+
+def is_assembled(artifacts_dir):
+    """Tells whether the file of the cache is being written, or is there."""
+    return any(
+        list((artifacts_dir / "caches").glob(f"*.h5{ending}"))
+        for ending in (".part", "")
+    )
+
+
+def names_of(cache):
+    """Returns the names of the files of a finished cache."""
+    return [cache.path.name, f"{cache.path.name}.stamps"]
