@@ -4,6 +4,8 @@ import dataclasses
 import time
 from pathlib import Path
 
+import numpy as np
+
 from embed.artifacts import CACHES
 from embed.artifacts import make_folder
 from embed.artifacts import name_dataset
@@ -27,6 +29,8 @@ from embed.parents import CacheParent
 from embed.parents import Parent
 from embed.parents import find_builds
 from embed.parents import find_parents
+from embed.plan import NOBODY
+from embed.plan import Plan
 from embed.plan import make_plan
 from embed.seal import BUILD_COMMAND
 from embed.sources import check_source
@@ -34,6 +38,9 @@ from embed.sources import open_source
 from embed.spec import CacheSpec
 from embed.spec import describe_differences
 from embed.spec import is_served_by
+from embed.stamps import NO_STAMP
+from embed.stamps import read_stamps
+from embed.stamps import write_stamps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,8 +207,26 @@ def _find_serving(
             accepts_errors=request.on_error == "skip",
         )
         if plan.sole_parent() is parent:
+            _renew_stamps(parent, plan, pictures)
             return held
     return None
+
+
+def _renew_stamps(
+    parent: CacheParent, plan: Plan, pictures: CurrentPictures
+) -> None:
+    """Spares the next build the pictures that this one had to read."""
+    stamps = {}
+    for split, num_images in parent.cache.num_images.items():
+        of_split = plan.splits[split]
+        rows = np.flatnonzero(of_split.parents != NOBODY)
+        stamps[split] = np.full((num_images, 3), NO_STAMP)
+        stamps[split][of_split.positions[rows]] = pictures.stamps(split)[rows]
+    if any(
+        not np.array_equal(stamps[split], read_stamps(parent.cache, split))
+        for split in stamps
+    ):
+        write_stamps(parent.cache, stamps)
 
 
 def _require_served(wanted: CacheSpec, cache: FeatureCache) -> None:

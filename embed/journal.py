@@ -54,22 +54,21 @@ def read_journal(build_dir: Path) -> tuple[Attempt, ...]:
         text = (build_dir / NAME).read_text("utf-8", errors="replace")
     except OSError:
         return ()
-    attempts: dict[Any, dict[str, Any]] = {}
+    attempts: list[Attempt] = []
+    places: dict[Any, int] = {}
     for line in text.splitlines():
         try:
             facts = json.loads(line)
-            attempt = attempts.setdefault(facts["attempt"], {"num_views": 0})
+            number = facts.pop("attempt")
             if "started" in facts:
-                attempt.update(
-                    {name: facts[name] for name in ("started", "host", "pid")},
-                    engine=facts["engine"],
-                )
+                attempts.append(Attempt(**facts, num_views=0))
+                places[number] = len(attempts) - 1
             else:
-                attempt["num_views"] += facts["views"]
-        except (ValueError, KeyError, TypeError):
+                place = places[number]
+                num_views = attempts[place].num_views + int(facts["views"])
+                attempts[place] = attempts[place].model_copy(
+                    update={"num_views": num_views}
+                )
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue
-    return tuple(
-        Attempt(**attempts[number])
-        for number in sorted(attempts)
-        if "started" in attempts[number]
-    )
+    return tuple(attempts)

@@ -7,6 +7,7 @@ since equal caches have equal columns and a copied folder has other times; a
 lost file costs one reading of the pictures.
 """
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -44,17 +45,21 @@ def read_stamps(cache: FeatureCache, split: str) -> np.ndarray:
 
 
 def write_stamps(cache: FeatureCache, stamps: dict[str, np.ndarray]) -> None:
-    """Writes the stamps of a cache's rows, by split `(num_images, 3)`."""
+    """Writes the stamps of a cache's rows, by split `(num_images, 3)`.
+
+    Where there is no room for them, there are none.
+    """
     path = _path_beside(cache)
     part = path.with_name(path.name + f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            owner = np.array(cache.pictures_digest())
-            arrays: dict[str, Any] = {OWNER: owner, **stamps}
-            np.savez(file, **arrays)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    owner = np.array(cache.pictures_digest())
+    arrays: dict[str, Any] = {OWNER: owner, **stamps}
+    with contextlib.suppress(OSError):
+        try:
+            with part.open("wb") as file:
+                np.savez(file, **arrays)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _path_beside(cache: FeatureCache) -> Path:
