@@ -34,6 +34,12 @@ from embed.stamps import write_stamps
 NUM_LISTED = 5  # Bad pictures named in the error line; stderr lists them all.
 
 
+def list_caches(plan: Plan) -> tuple[str, ...]:
+    """Returns the names of the caches from which a plan takes rows."""
+    used = plan.used_parents()
+    return tuple(p.path.name for p in used if isinstance(p, CacheParent))
+
+
 class Assembly:
     """The rows of a cache that is about to be written.
 
@@ -62,7 +68,7 @@ class Assembly:
         self._bad = {**self._known_bad(), **bad}
         self._rows = {split: self._good_rows(split) for split in spec.splits}
         caches = [p for p in plan.used_parents() if isinstance(p, CacheParent)]
-        self.parent_names = tuple(parent.path.name for parent in caches)
+        self.parent_names = list_caches(plan)
         self.engine = caches[0].cache.provenance.engine if caches else ""
 
     @property
@@ -145,7 +151,7 @@ class Assembly:
         """Removes builds that were cut off, all of whose rows are used.
 
         A build whose bad pictures were taken away goes on under another name;
-        one that holds any other row is kept.
+        one that holds any other row, or view, is kept.
         """
         for number, parent in enumerate(self._plan.parents):
             cache_path = parent.path.with_name(
@@ -154,6 +160,7 @@ class Assembly:
             if (
                 isinstance(parent, BlocksParent)
                 and parent.path.parent == folder
+                and set(parent.views) <= set(self._plan.views)
                 and all(
                     int((plan.parents == number).sum())
                     == len(parent.known(split).image_ids)

@@ -10,6 +10,7 @@ import numpy as np
 from embed.agreement import check_engine
 from embed.artifacts import write_text
 from embed.assembly import Assembly
+from embed.assembly import list_caches
 from embed.backbones import Backbone
 from embed.blocks import Block
 from embed.blocks import join_blocks
@@ -117,7 +118,7 @@ class Build:
             f"{sum(len(task.rows) for task in tasks):,} images with "
             f"{self._spec.backbone} on {self._engine_name}."
         )
-        journal = Journal(self._build_dir, self._engine_name)
+        journal = Journal(self._build_dir, self._engine_name, list_caches(plan))
         write_seconds = 0.0
         with console.progress(
             "Embedding", total, "views", done=total - to_do
@@ -172,7 +173,14 @@ class Build:
                 seconds=self.seconds,
                 skipped=assembly.skipped,
                 num_oriented=assembly.num_oriented,
-                parents=assembly.parent_names,
+                parents=tuple(
+                    dict.fromkeys(
+                        [
+                            *(name for a in attempts for name in a.parents),
+                            *assembly.parent_names,
+                        ]
+                    )
+                ),
                 attempts=attempts,
             ),
             self._backbone.feature_dim,

@@ -258,14 +258,6 @@ def command(
         raise _exit(text, EXIT_ERROR) from error
 
 
-def format_bytes(num_bytes: float) -> str:
-    """Returns `512 bytes`, `3.7 MB` or `21.5 GB`."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if num_bytes >= size:
-            return f"{num_bytes / size:,.1f} {unit}"
-    return f"{num_bytes:,.0f} bytes"
-
-
 def format_seconds(seconds: float) -> str:
     """Returns `8 s`, `2 min 5 s` or `3 h 4 min`."""
     minutes, rest = divmod(round(seconds), 60)

@@ -15,7 +15,7 @@ from embed.console import JsonOption
 from embed.console import QuietOption
 from embed.console import VerboseOption
 from embed.console import command
-from embed.console import format_bytes
+from embed.memory import format_size
 
 CacheArgument = Annotated[
     Path | None, typer.Argument(help="Feature cache; default: the newest.")
@@ -172,7 +172,7 @@ def run_prune(
         console.result(
             {**pruning.to_payload(), "dry_run": dry_run},
             f"{verb} {len(pruning.removed)} files and folders, "
-            f"{format_bytes(pruning.num_bytes)}.",
+            f"{format_size(pruning.num_bytes)}.",
         )
 
 
@@ -182,10 +182,17 @@ def _as_lines(facts: dict[str, Any], indent: str = "") -> str:
     for name, value in facts.items():
         if isinstance(value, dict) and value:
             lines += [f"{indent}{name}:", _as_lines(value, indent + "  ")]
+        elif _is_list(value) and value and isinstance(value[0], dict):
+            lines.append(f"{indent}{name}:")
+            lines += [f"{indent}  {_as_line(facts)}" for facts in value]
         else:
             shown = ", ".join(map(str, value)) if _is_list(value) else value
             lines.append(f"{indent}{name}: {shown}")
     return "\n".join(lines)
+
+
+def _as_line(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in facts.items())
 
 
 def _is_list(value: object) -> bool:

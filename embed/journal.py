@@ -9,6 +9,7 @@ block is run through the backbone, so that a killed attempt is counted too:
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,20 @@ class Journal:
     Args:
         build_dir: Folder of the build.
         engine: What runs the backbone in this attempt.
+        parents: Names of the caches from which it takes rows over.
     """
 
-    def __init__(self, build_dir: Path, engine: str) -> None:
+    def __init__(
+        self, build_dir: Path, engine: str, parents: Sequence[str] = ()
+    ) -> None:
         self._path = build_dir / NAME
         self._number = len(read_journal(build_dir)) + 1
         self._append(
-            started=now(), host=host_name(), pid=os.getpid(), engine=engine
+            started=now(),
+            host=host_name(),
+            pid=os.getpid(),
+            engine=engine,
+            parents=list(parents),
         )
 
     def begin_block(self, split: str, number: int, num_views: int) -> None:

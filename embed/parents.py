@@ -15,7 +15,6 @@ import pydantic
 
 from embed.blocks import INDEX_COLUMNS
 from embed.blocks import Block
-from embed.blocks import read_arrays
 from embed.blocks import read_block
 from embed.cache import FeatureCache
 from embed.cache import open_cache
@@ -168,9 +167,9 @@ class BlocksParent(Parent):
         """Returns what is known of a split, without the features."""
         indexes, self._paths[split] = [], []
         for path in sorted((self.path / split).glob("*.npz")):
-            arrays = read_arrays(path, INDEX_COLUMNS)
-            if arrays is not None:
-                indexes.append(arrays)
+            block = read_block(path)  # All of it: damage is found in time.
+            if block is not None:
+                indexes.append({n: getattr(block, n) for n in INDEX_COLUMNS})
                 self._paths[split].append(path)
         sizes = [len(arrays["image_ids"]) for arrays in indexes]
         self._starts[split] = np.cumsum([0, *sizes])
@@ -190,14 +189,22 @@ class BlocksParent(Parent):
 
     def read(self, split: str, positions: np.ndarray) -> np.ndarray:
         """Returns features `(num_rows, num_views, feature_dim)`, checked."""
-        starts = self._starts[split]
+        known, starts = self.known(split), self._starts[split]
         files = np.searchsorted(starts, positions, side="right") - 1
-        pieces = [
-            self._read_file(self._paths[split][number]).features[
-                positions[files == number] - starts[number]
-            ]
-            for number in np.unique(files)
-        ]
+        pieces = []
+        for number in np.unique(files):
+            path, of_file = (
+                self._paths[split][number],
+                positions[files == number],
+            )
+            block, rows = self._read_file(path), of_file - starts[number]
+            expected = known.content_digests[of_file]
+            # Whoever builds it may write it anew, with rows elsewhere.
+            if rows.max() >= len(block) or not np.array_equal(
+                block.content_digests[rows], expected
+            ):
+                raise _changed(path)
+            pieces.append(block.features[rows])
         order = np.argsort(files, kind="stable")
         features = np.concatenate(pieces)
         result = np.empty_like(features)
@@ -210,13 +217,17 @@ class BlocksParent(Parent):
             block = read_block(path)
             if block is None:
                 path.unlink(missing_ok=True)  # Else it would be found again.
-                raise CorruptCacheError(
-                    f"The block {path} was damaged or removed while the cache "
-                    f"was built. Run `{BUILD_COMMAND}` again: it computes "
-                    "that block."
-                )
+                raise _changed(path)
             self._last = path, block
         return self._last[1]
+
+
+def _changed(path: Path) -> CorruptCacheError:
+    return CorruptCacheError(
+        f"The block {path} was damaged, written anew or removed while the "
+        f"cache was built. Run `{BUILD_COMMAND}` again: it computes what it "
+        "cannot take over."
+    )
 
 
 def find_parents(

@@ -46,6 +46,7 @@ class Attempt(pydantic.BaseModel, frozen=True):
         engine: What ran the backbone.
         num_views: Views run through the backbone; of a killed attempt its
             last block counts whole.
+        parents: Names of the caches from which it took rows over.
     """
 
     started: str
@@ -53,6 +54,7 @@ class Attempt(pydantic.BaseModel, frozen=True):
     pid: int
     engine: str
     num_views: int
+    parents: tuple[str, ...] = ()
 
 
 class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):

@@ -7,6 +7,7 @@ read may refer to any cache, so that nothing is removed while there is one.
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,16 +20,17 @@ from embed.artifacts import RUNS
 from embed.artifacts import SEARCHES
 from embed.artifacts import newest_first
 from embed.cache import open_damaged
-from embed.console import format_bytes
 from embed.errors import PipelineError
 from embed.listing import count_bytes
 from embed.lock import is_being_built
+from embed.memory import format_size
 from embed.parents import BUILDING
 from embed.spec import CacheSpec
 
 RECORDS = (f"{RUNS}/*/run.json", f"{SEARCHES}/*/search.json")
 TRIALS = f"{SEARCHES}/.building/*/trials/*.json"
-SCRAPS = (".part", ".stamps", ".lock")  # Nobody's once their cache is gone.
+# Nobody's once their cache is gone; halves of files not before either.
+SCRAP = re.compile(r"(.+\.h5)(\.lock|\.part|\.stamps(\.\d+\.part)?)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Pruning:
     def to_text(self) -> str:
         """Returns a line for each, for people."""
         return "\n".join(
-            f"{verb} {entry.path} ({format_bytes(entry.num_bytes)}): "
+            f"{verb} {entry.path} ({format_size(entry.num_bytes)}): "
             f"{entry.reason}."
             for verb, entries in (("Keep", self.kept), ("Remove", self.removed))
             for entry in entries
@@ -126,14 +128,12 @@ def plan_prune(artifacts_dir: Path, *, takes_unfinished: bool) -> Pruning:
         (removed if goes else kept).append(
             Entry(path, reason, count_bytes(path))
         )
-    for suffix in SCRAPS:
-        for path in sorted(folder.glob(f"*.h5{suffix}")):
-            cache_path = path.with_name(path.name.removesuffix(suffix))
-            is_used = suffix != ".part" and cache_path.name in staying
-            if not is_used and not is_being_built(cache_path):
-                removed.append(
-                    Entry(path, "it is left over", count_bytes(path))
-                )
+    for path in sorted(folder.glob("*.h5.*")):
+        scrap = SCRAP.fullmatch(path.name)
+        if scrap is None or is_being_built(path.with_name(scrap[1])):
+            continue
+        if scrap[1] not in staying or path.suffix == ".part":
+            removed.append(Entry(path, "it is left over", count_bytes(path)))
     return Pruning(tuple(removed), tuple(kept))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from embed.artifacts import touch
 from embed.backbones import load_backbone
 from embed.build import Build
+from embed.build import set_aside_other_build
 from embed.build_request import BuildRequest
 from embed.build_request import create_spec
 from embed.cache import FeatureCache
@@ -87,6 +88,7 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
         )
     is_good = {split: found.is_good(split) for split in cache.num_images}
     with lock_build(cache.path, is_waiting=False, console=console):
+        set_aside_other_build(cache.path, spec)
         build = Build(
             request,
             spec,

@@ -19,9 +19,9 @@ from embed.memory import format_size
 from embed.rows import Rows
 from embed.splits import Selection
 
-# Of the memory limit one share is for the chunk in use, one for the chunk
-# that is read meanwhile, and one for reading and converting it.
-NUM_SHARES = 3
+# Of the memory limit one share is for the chunk in use and one for the chunk
+# that is read meanwhile; two are for what reading and training need besides.
+NUM_SHARES = 4
 Reader = Callable[[Selection], "Rows | RowStream"]
 
 
@@ -42,6 +42,7 @@ class RowStream:
         if rows is None:
             rows = np.arange(cache.num_images[selection.split])
         self._rows = rows
+        self._is_checked = np.zeros(len(rows), np.bool_)
         self._memory_limit = memory_limit
 
     def __len__(self) -> int:
@@ -80,12 +81,19 @@ class RowStream:
         return [slice(n, n + step) for n in range(0, len(self), step)]
 
     def take(self, rows: np.ndarray) -> Rows:
-        """Reads some of the rows, ascending, each checked by its digest.
+        """Reads some of the rows, ascending.
+
+        Each is checked against its digest when it is read first.
 
         Raises:
             CorruptCacheError: If a row is not what was written.
         """
-        return self._cache.take(Selection(self._split, self._rows[rows]))
+        taken = self._cache.take(
+            Selection(self._split, self._rows[rows]),
+            is_trusted=bool(self._is_checked[rows].all()),
+        )
+        self._is_checked[rows] = True
+        return taken
 
 
 def choose_reader(

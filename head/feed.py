@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from embed.ahead import map_ahead
+from embed.columns import ALIGNED_BYTES
 from embed.devices import prepare_devices
 from embed.rows import Rows
 from embed.stream import RowStream
 
 Chunk = tuple[Any, ...]  # Tensors: TensorFlow has no types.
-ALIGNED_BYTES = 64  # TensorFlow aborts on shared memory that starts elsewhere.
 # A head keeps what it computes of a whole chunk of validation rows, a few
 # times their features; of training rows it keeps a batch.
 NUM_VAL_PARTS = 4

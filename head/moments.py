@@ -9,8 +9,7 @@ from embed.rows import Rows
 from embed.stream import RowStream
 from head.feed import shape_of
 
-PIECE_ROWS = 1024  # Converted to float64 at a time.
-NUM_PARTS = 4  # Pieces of a stream: float64 is twice as large, and is copied.
+PIECE_ROWS = 256  # Converted to float64 at a time: it is twice as large.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +48,16 @@ def _sum(pieces: Iterator[np.ndarray]) -> np.ndarray:
 
 def _read_vectors(rows: Rows | RowStream) -> Iterator[np.ndarray]:
     """Yields all vectors in row order, float64 `(num_vectors, feature_dim)`."""
+    for features in _read_chunks(rows):
+        for start in range(0, len(features), PIECE_ROWS):
+            piece = features[start : start + PIECE_ROWS]
+            yield piece.reshape(-1, piece.shape[-1]).astype(np.float64)
+
+
+def _read_chunks(rows: Rows | RowStream) -> Iterator[np.ndarray]:
     if isinstance(rows, Rows):
-        starts = range(0, len(rows), PIECE_ROWS)
-        features = (rows.features[n : n + PIECE_ROWS] for n in starts)
-    else:
-        places = np.arange(len(rows))
-        features = (
-            rows.take(places[piece]).features
-            for piece in rows.pieces(num_parts=NUM_PARTS)
-        )
-    for piece in features:
-        yield piece.reshape(-1, piece.shape[-1]).astype(np.float64)
+        yield rows.features
+        return
+    places = np.arange(len(rows))
+    for piece in rows.pieces():
+        yield rows.take(places[piece]).features

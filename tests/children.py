@@ -7,11 +7,16 @@ with it, so that each starts in some hundredths of a second instead of 4 s.
 import contextlib
 import importlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import resource
 import subprocess
 import time
 
+import pytest
+
+from embed.devices import LOG_LEVEL_FATAL
+from embed.devices import LOG_LEVEL_VARIABLE
 from tests.conftest import COMMAND_SECONDS
 
 POLL_SECONDS = 0.001
@@ -24,6 +29,10 @@ FORKED.set_forkserver_preload(
 @contextlib.contextmanager
 def start(target, *arguments, **options):
     """Runs a function in a process of its own; kills what is left of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        # TensorFlow reads it when it is imported, before the command sets it.
+        patch.setenv(LOG_LEVEL_VARIABLE, LOG_LEVEL_FATAL)
+        multiprocessing.forkserver.ensure_running()
     process = FORKED.Process(target=target, args=arguments, kwargs=options)
     process.start()
     try:

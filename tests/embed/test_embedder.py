@@ -1,6 +1,5 @@
 """Tests for `embed.embedder`."""
 
-import dataclasses
 import hashlib
 import io
 
@@ -11,17 +10,14 @@ from PIL import Image
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
 from embed.blocks import BlockKey
-from embed.blocks import list_blocks
 from embed.embedder import Embedder
-from embed.embedder import check_engine
-from embed.embedder import is_oriented
-from embed.engines import Engine
 from embed.engines import create_engine
-from embed.errors import BackboneError
-from embed.errors import EngineError
+from embed.images import ImageDecoder
+from embed.plan import Task
 from embed.sources.folder import FolderSource
 
-TURNED, UPRIGHT = 6, 1
+BOTH = ("plain", "flip")
+TURNED = 6
 
 
 @pytest.fixture(name="backbone", scope="module")
@@ -35,22 +31,29 @@ def _backbone(tiny_module_dir):
 def _create_embedder(picture_folder, backbone):
     """Makes an embedder of the drawn pictures, as they are by then."""
 
-    def create(batch_size=32, views=("plain", "flip"), dtype="float32"):
+    def create(batch_size=32, dtype="float32", max_pixels=10**6):
         return Embedder(
             source=FolderSource(picture_folder),
             engine=create_engine("tensorflow", backbone, batch_size, "float32"),
-            image_size=(8, 8),
-            views=views,
+            decoder=ImageDecoder((8, 8), max_pixels),
+            feature_dim=4,
             dtype=dtype,
         )
 
     return create
 
 
-def compute_train(embedder):
-    """Returns the block of the training pictures."""
-    ((_, block),) = embedder.compute(list_blocks({"train": 30}))
-    return block
+def make_task(rows=range(30), views=BOTH, number=0):
+    """Returns the task of some training rows."""
+    rows = np.array(rows)
+    key = BlockKey("train", number, int(rows[0]), int(rows[-1]) + 1)
+    return Task(key, rows, views)
+
+
+def compute_train(embedder, views=BOTH):
+    """Returns what comes of all training pictures."""
+    ((_, result),) = embedder.compute([make_task(views=views)])
+    return result
 
 
 def encode(pixels, file_format="JPEG", **options):
@@ -80,11 +83,11 @@ def test_each_image_is_decoded_once(create_embedder):
     """Both views come from one decode, whatever the batches."""
     embedder = create_embedder(batch_size=7)
 
-    block = compute_train(embedder)
+    result = compute_train(embedder)
 
     assert embedder.num_decoded == 30
     assert embedder.num_computed == 60
-    assert block.features.shape == (30, 2, 4)
+    assert result.features.shape == (30, 2, 4)
 
 
 def test_first_look_costs_no_decode(create_embedder):
@@ -95,7 +98,7 @@ def test_first_look_costs_no_decode(create_embedder):
     def look(images):
         seen.append((images.shape, embedder.num_computed))
 
-    list(embedder.compute([BlockKey("train", 0, 0, 30)], on_first_images=look))
+    list(embedder.compute([make_task()], on_first_images=look))
 
     assert seen == [((4, 8, 8, 3), 0)]
     assert embedder.num_decoded == 30
@@ -113,44 +116,127 @@ def test_batch_size_does_not_change_rows(create_embedder, batch_size):
 
 
 def test_rows_do_not_depend_on_what_else_is_computed(create_embedder):
-    """A block is bit-identical, computed alone or with all others."""
-    keys = [BlockKey("train", n, 10 * n, 10 * n + 10) for n in range(3)]
-    together = dict(create_embedder().compute(keys))
+    """A task has the same bits, computed alone or with all others."""
+    tasks = [
+        make_task(range(10 * number, 10 * number + 10), number=number)
+        for number in range(3)
+    ]
+    together = [result for _, result in create_embedder().compute(tasks)]
 
-    for key in keys:
-        ((_, alone),) = create_embedder().compute([key])
+    for task, expected in zip(tasks, together, strict=True):
+        ((_, alone),) = create_embedder().compute([task])
 
-        np.testing.assert_array_equal(alone.features, together[key].features)
+        np.testing.assert_array_equal(alone.features, expected.features)
+
+
+def test_rows_and_views_are_those_of_the_task(create_embedder):
+    """Some rows of a block, some views: no other picture is decoded."""
+    whole = compute_train(create_embedder())
+    embedder = create_embedder(batch_size=4)
+    tasks = [make_task([1, 7, 28], ("flip",)), make_task([0, 29], BOTH)]
+
+    (first, flips), (_, both) = embedder.compute(tasks)
+
+    assert first is tasks[0]
+    assert (embedder.num_decoded, embedder.num_computed) == (5, 7)
+    assert flips.rows.tolist() == [1, 7, 28]
+    np.testing.assert_allclose(
+        flips.features[:, 0], whole.features[[1, 7, 28], 1], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        both.features, whole.features[[0, 29]], atol=1e-6
+    )
+
+
+def test_tasks_are_told_before_they_are_run(create_embedder):
+    """A journal counts a task before the first of its views is computed."""
+    embedder = create_embedder(batch_size=4)
+    tasks = [make_task(range(15)), make_task(range(15, 30), number=1)]
+    seen = []
+
+    list(
+        embedder.compute(
+            tasks,
+            on_task=lambda task: seen.append((task, embedder.num_computed)),
+        )
+    )
+
+    assert seen == [(tasks[0], 0), (tasks[1], 30)]
 
 
 def test_content_digests_are_of_the_files(create_embedder, picture_folder):
     """Each row knows the bytes that it was computed from."""
-    block = compute_train(create_embedder())
+    result = compute_train(create_embedder())
 
     encoded = (picture_folder / "train" / "cat" / "00.jpg").read_bytes()
     digest = hashlib.sha256(encoded).digest()
-    assert block.content_digests[0].tobytes() == digest
-    assert len(set(map(bytes, block.content_digests))) == 30
+    assert result.content_digests[0].tobytes() == digest
+    assert len(set(map(bytes, result.content_digests))) == 30
 
 
-def test_bad_picture_is_a_row_of_zeros_with_a_reason(
+def test_bad_pictures_are_set_aside_with_a_reason(
     create_embedder, picture_folder
 ):
-    """One bad file costs its own row and no other."""
-    expected = compute_train(create_embedder()).features
+    """Bad files cost their own rows and no other."""
+    expected = compute_train(create_embedder())
     cats = picture_folder / "train" / "cat"
     (cats / "02.jpg").write_text("I am a text file")
     (cats / "04.jpg").write_bytes(b"")
 
-    block = compute_train(create_embedder())
+    result = compute_train(create_embedder())
 
-    good = np.ones(30, bool)
-    good[[2, 4]] = False
-    np.testing.assert_array_equal(block.is_good, good)
-    np.testing.assert_array_equal(block.features[good], expected[good])
-    np.testing.assert_array_equal(block.features[~good], np.zeros((2, 2, 4)))
-    assert "Unknown image file format" in block.errors[2]
-    assert block.errors[4] == "the file is empty"
+    good = np.delete(np.arange(30), [2, 4])
+    assert result.rows.tolist() == good.tolist()
+    # Their neighbours moved into other batches.
+    np.testing.assert_allclose(
+        result.features, expected.features[good], atol=1e-6
+    )
+    np.testing.assert_array_equal(
+        result.content_digests, expected.content_digests[good]
+    )
+    text, empty = result.bad
+    assert (text.row, empty.row) == (2, 4)
+    assert text.reason
+    assert empty.reason == "the file is empty"
+    digest = hashlib.sha256(b"I am a text file").digest()
+    assert text.content_digest == digest
+
+
+def test_pictures_that_are_gone_are_bad(create_embedder, picture_folder):
+    """A file that cannot be read has no content and is not decoded."""
+    embedder = create_embedder()
+    (picture_folder / "train" / "cat" / "02.jpg").unlink()
+
+    result = compute_train(embedder)
+
+    (bad,) = result.bad
+    assert (bad.row, bad.content_digest) == (2, b"")
+    assert "cannot be read" in bad.reason
+    assert embedder.num_decoded == 29
+
+
+def test_bad_pictures_alone_leave_no_rows(create_embedder, picture_folder):
+    """A task of which nothing is good still has its shapes."""
+    for path in (picture_folder / "train" / "cat").iterdir():
+        path.write_bytes(b"")
+    looks = []
+
+    ((_, result),) = create_embedder().compute(
+        [make_task(range(10))], on_first_images=looks.append
+    )
+
+    assert result.features.shape == (0, 2, 4)
+    assert result.content_digests.shape == (0, 32)
+    assert [bad.row for bad in result.bad] == list(range(10))
+    assert looks == []
+
+
+def test_pictures_above_the_limit_are_bad(create_embedder):
+    """The limit of the request reaches the decoder."""
+    result = compute_train(create_embedder(max_pixels=24 * 20 - 1))
+
+    assert len(result.bad) == 30
+    assert "--max-pixels" in result.bad[0].reason
 
 
 def test_first_look_leaves_bad_pictures_out(create_embedder, picture_folder):
@@ -158,11 +244,7 @@ def test_first_look_leaves_bad_pictures_out(create_embedder, picture_folder):
     (picture_folder / "train" / "cat" / "00.jpg").write_bytes(b"")
 
     seen = []
-    list(
-        create_embedder(4).compute(
-            [BlockKey("train", 0, 0, 30)], on_first_images=seen.append
-        )
-    )
+    list(create_embedder(4).compute([make_task()], on_first_images=seen.append))
 
     assert [images.shape for images in seen] == [(3, 8, 8, 3)]
 
@@ -171,7 +253,7 @@ def test_one_view(create_embedder):
     """Without the mirror there is one view, equal to view 0 of two."""
     both = compute_train(create_embedder()).features
 
-    plain = compute_train(create_embedder(views=("plain",))).features
+    plain = compute_train(create_embedder(), ("plain",)).features
 
     np.testing.assert_array_equal(plain, both[:, :1])
 
@@ -186,14 +268,34 @@ def test_half_precision_rounds_at_the_end(create_embedder):
     np.testing.assert_array_equal(stored, exact.astype(np.float16))
 
 
-def test_progress_adds_up_to_all_views(create_embedder):
-    """Every batch reports its views, the last and shorter one too."""
+def test_progress_adds_up_to_all_views(create_embedder, picture_folder):
+    """Every batch reports its views, and so do pictures that are bad."""
+    (picture_folder / "train" / "cat" / "00.jpg").write_bytes(b"")
     reported = []
     embedder = create_embedder(batch_size=8)
 
-    list(embedder.compute(list_blocks({"train": 30}), reported.append))
+    list(embedder.compute([make_task()], reported.append))
 
-    assert reported == [16, 16, 16, 12]
+    assert reported == [16, 16, 16, 10, 2]
+    assert embedder.num_computed == 58
+
+
+def test_seconds_are_counted_by_stage(create_embedder):
+    """Where the time goes is known: waiting for pictures, or computing."""
+    embedder = create_embedder()
+
+    compute_train(embedder)
+
+    assert set(embedder.seconds) == {"wait_for_images", "forward"}
+    assert min(embedder.seconds.values()) > 0
+
+
+def test_nothing_to_do_is_done(create_embedder):
+    """Without a task no picture is read."""
+    embedder = create_embedder()
+
+    assert list(embedder.compute([])) == []
+    assert embedder.num_decoded == 0
 
 
 def test_pictures_with_an_orientation_are_marked(
@@ -205,84 +307,6 @@ def test_pictures_with_an_orientation_are_marked(
     path = picture_folder / "train" / "cat" / "00.jpg"
     Image.open(path).save(path, exif=exif)
 
-    block = compute_train(create_embedder())
+    result = compute_train(create_embedder())
 
-    assert np.flatnonzero(block.is_oriented).tolist() == [0]
-
-
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
-@pytest.mark.parametrize(
-    ("orientation", "expected"),
-    [(None, False), (UPRIGHT, False), (TURNED, True)],
-)
-def test_is_oriented(file_format, orientation, expected):
-    """Upright and without a word about it are the same."""
-    exif = Image.Exif()
-    if orientation is not None:
-        exif[0x0112] = orientation
-    pixels = np.zeros((4, 4, 3), np.uint8)
-
-    assert is_oriented(encode(pixels, file_format, exif=exif)) is expected
-
-
-@pytest.mark.parametrize(
-    "encoded", [b"", b"text", b"\xff\xd8\xff\xe1\x00\x08Exif"]
-)
-def test_what_is_no_picture_is_not_oriented(encoded):
-    """Damage is told by the decoder, not here."""
-    assert is_oriented(encoded) is False
-
-
-class ShiftedEngine(Engine):
-    """Answers the backbone's features and a little more."""
-
-    def __init__(self, backbone, shift):
-        super().__init__(backbone, 4)
-        self._backbone, self._shift = backbone, shift
-
-    def _run(self, images):
-        return np.asarray(self._backbone.model(images)) + self._shift
-
-
-@pytest.fixture(name="images")
-def _images():
-    return np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
-
-
-def test_right_engine_passes(backbone, images):
-    """What differs by less than 1e-4 of the scale is the same."""
-    check_engine(ShiftedEngine(backbone, 1e-5), backbone, images, "float32")
-
-
-@pytest.mark.parametrize("shift", [0.01, -0.01, np.nan])
-def test_wrong_engine_is_refused(backbone, images, shift):
-    """A hundredth too much, or no number at all, and what to use instead."""
-    engine = ShiftedEngine(backbone, shift)
-
-    with pytest.raises(EngineError, match="--engine tensorflow"):
-        check_engine(engine, backbone, images, "float32")
-
-
-def test_constant_features_are_refused(backbone, images):
-    """On features that are all alike every comparison would pass."""
-    same = np.repeat(images[:1], 4, axis=0)
-
-    with pytest.raises(BackboneError, match="give others with `--weights`"):
-        check_engine(ShiftedEngine(backbone, 0), backbone, same, "float32")
-
-
-@pytest.mark.parametrize("scale", [0.0, 1e-9, np.nan])
-def test_features_without_a_scale_are_refused(backbone, images, scale):
-    """A fresh network answers features below 1e-11: that is no backbone."""
-    import keras
-
-    silent = keras.Sequential([backbone.model, keras.layers.Rescaling(scale)])
-    silent_backbone = dataclasses.replace(backbone, model=silent)
-
-    with pytest.raises(BackboneError, match="give others with `--weights`"):
-        check_engine(
-            ShiftedEngine(silent_backbone, 0),
-            silent_backbone,
-            images,
-            "float32",
-        )
+    assert np.flatnonzero(result.is_oriented).tolist() == [0]

@@ -1,19 +1,19 @@
-"""Tests for `embed.extract` and `embed.build`."""
+"""Tests for `embed.extract`: builds from nothing, cut off and refused."""
 
-import contextlib
 import dataclasses
 import json
 import os
 import shutil
+import threading
+import time
 
 import filelock
-import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
+from embed.cache import open_cache
 from embed.console import Console
-from embed.console import Progress
 from embed.errors import BadImagesError
 from embed.errors import BusyCacheError
 from embed.errors import CorruptCacheError
@@ -22,86 +22,29 @@ from embed.errors import SourceError
 from embed.errors import StaleCacheError
 from embed.errors import StorageError
 from embed.extract import build_cache
+from embed.lock import lock_build
+from embed.provenance import host_name
 from embed.sources import SourceRequest
 from embed.splits import Selection
+from tests.drawn_caches import assert_equal_datasets
+from tests.drawn_caches import change_bytes
+from tests.drawn_caches import files_in
+from tests.drawn_caches import flip_a_bit
+from tests.drawn_caches import read_datasets
+from tests.stopping_console import StoppingConsole
 
-COLUMNS = ["features", "labels", "image_ids", "content_digests"]
-
-
-@pytest.fixture(name="artifacts_dir")
-def _artifacts_dir(tmp_path):
-    return tmp_path / "artifacts"
-
-
-@pytest.fixture(name="build")
-def _build(tiny_request, artifacts_dir):
-    """Builds the drawn pictures; fields of the request by name."""
-
-    def build(*, is_overwrite=False, console=None, cache_path=None, **fields):
-        return build_cache(
-            dataclasses.replace(tiny_request, **fields),
-            artifacts_dir=artifacts_dir,
-            cache_path=cache_path,
-            is_overwrite=is_overwrite,
-            console=console,
-        )
-
-    return build
+NUM_VIEWS = 2 * (30 + 12)
 
 
-class StoppingConsole(Console):
-    """Interrupts the pass after a number of views, as Ctrl-C does."""
-
-    def __init__(self, num_views):
-        super().__init__(is_quiet=True)
-        self._num_left = num_views
-
-    @contextlib.contextmanager
-    def progress(self, task, total, unit, done=0):
-        """Yields a progress that ends in an interrupt."""
-        console = self
-
-        class Stopping(Progress):
-            def advance(self, amount=1, note=""):
-                console._num_left -= amount
-                if console._num_left <= 0:
-                    raise KeyboardInterrupt
-
-        yield Stopping()
-
-
-def read_columns(cache):
-    """Returns every dataset of a cache file, by split and name."""
-    with h5py.File(cache.path) as file:
-        return {
-            (split, name): file[split][name][:]
-            for split in file
-            for name in (*COLUMNS, "block_digests")
-        }
-
-
-def assert_equal_rows(cache, other):
-    """Both files hold the same datasets, bit by bit."""
-    left, right = read_columns(cache), read_columns(other)
-    assert left.keys() == right.keys()
-    for key, expected in left.items():
-        np.testing.assert_array_equal(right[key], expected)
-
-
-def files_in(folder):
-    """Returns the names of what lies in a folder."""
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_a_build_leaves_one_file(build, artifacts_dir):
-    """One cache, named after dataset and fingerprint, and its stamps."""
+def test_a_build_leaves_one_cache_and_its_stamps(build, caches_dir):
+    """Named after dataset and fingerprint; no part, lock or block stays."""
     result = build()
 
     name = f"pictures-{result.cache.fingerprint}.h5"
-    assert files_in(artifacts_dir / "caches") == [name, f"{name}.stamps"]
-    assert result.cache.path == artifacts_dir / "caches" / name
+    assert files_in(caches_dir) == [name, f"{name}.stamps"]
+    assert result.cache.path == caches_dir / name
     assert result.cache.num_images == {"train": 30, "test": 12}
-    assert (result.num_computed, result.num_decoded) == (84, 42)
+    assert (result.num_computed, result.num_decoded) == (NUM_VIEWS, 42)
     assert result.views_per_second > 0
 
 
@@ -120,121 +63,43 @@ def test_rows_are_aligned_with_the_source(build, picture_folder):
     assert picture_folder.is_dir()
 
 
-def test_the_same_again_computes_nothing(build):
-    """The work that is there is found, not repeated."""
-    first = build()
-
-    again = build()
-
-    assert again.cache.path == first.cache.path
-    assert (again.num_computed, again.num_decoded) == (0, 0)
-
-
-def test_overwrite_computes_again(build):
+def test_overwrite_computes_all_again(build):
     """Equal inputs give equal datasets, whoever computed them when."""
     first = build()
-    before = read_columns(first.cache)
+    before = read_datasets(first.cache.path)
 
     again = build(is_overwrite=True)
 
-    assert again.num_computed == 84
-    for key, expected in before.items():
-        np.testing.assert_array_equal(read_columns(again.cache)[key], expected)
-
-
-def test_a_cache_with_more_views_serves(build):
-    """The plain view is taken out of it: nothing is computed.
-
-    It is a cache of its own, since heads draw from every view there is.
-    """
-    both = build()
-
-    plain = build(views=("plain",))
-
-    assert plain.num_computed == 0
-    assert plain.cache.spec.views == ("plain",)
-    np.testing.assert_array_equal(
-        plain.cache.take(Selection("train")).features,
-        both.cache.take(Selection("train")).features[:, :1],
-    )
-
-
-def test_other_pictures_under_the_same_names_are_seen(build, picture_folder):
-    """What a picture holds counts, and not its name alone."""
-    first = build()
-    digest = first.cache.pictures_digest()
-    for path in (picture_folder / "train" / "dog").iterdir():
-        other = picture_folder / "train" / "cat" / path.name
-        path.write_bytes(other.read_bytes())
-
-    second = build()
-
-    assert second.num_computed == first.num_computed
-    assert second.cache.fingerprint == first.cache.fingerprint
-    assert second.cache.pictures_digest() != digest
-
-
-def test_kept_blocks_of_other_pictures_are_computed_again(
-    build, picture_folder
-):
-    """A build that failed keeps no block of pictures replaced since."""
-    bad = picture_folder / "train" / "cat" / "00.jpg"
-    good = bad.read_bytes()
-    bad.write_bytes(b"no picture")
-    with pytest.raises(BadImagesError):
-        build()
-    bad.write_bytes(good)
-    for path in (picture_folder / "test" / "dog").iterdir():
-        other = picture_folder / "test" / "cat" / path.name
-        path.write_bytes(other.read_bytes())
-
-    assert build().num_computed == 84
-
-
-def test_a_cache_with_fewer_views_does_not_serve(build, artifacts_dir):
-    """The mirror has to be computed; the plain cache stays."""
-    build(views=("plain",))
-
-    both = build()
-
-    assert both.num_computed == 84
-    assert len(files_in(artifacts_dir / "caches")) == 2
-
-
-@pytest.mark.parametrize(
-    "change", [{"batch_size": 7}, {"on_error": "skip"}, {"engine": "auto"}]
-)
-def test_how_it_was_built_does_not_matter(build, change):
-    """Batch size, engine and error mode are not in the fingerprint."""
-    first = build()
-
-    again = build(**change)
-
+    assert again.num_computed == NUM_VIEWS
     assert again.cache.path == first.cache.path
-    assert again.num_computed == 0
+    assert_equal_datasets(read_datasets(again.cache.path), before)
 
 
-def test_a_moved_folder_is_the_same_dataset(build, picture_folder, tmp_path):
-    """Where the pictures lie is not in the fingerprint."""
-    first = build()
-    moved = picture_folder.rename(tmp_path / "moved")
+def test_overwrite_takes_nothing_over(build, tmp_path):
+    """Neither from another cache nor from a build that was cut off."""
+    with pytest.raises(KeyboardInterrupt):
+        build(cache_path=tmp_path / "a.h5", console=StoppingConsole(80))
+    build()
 
-    again = build(source=SourceRequest(dataset=f"folder:{moved}"))
+    other = build(cache_path=tmp_path / "b.h5", is_overwrite=True)
 
-    assert again.cache.fingerprint == first.cache.fingerprint
-    assert again.num_computed == 0
+    assert other.num_computed == NUM_VIEWS
+    assert other.cache.provenance.parents == ()
 
 
-def test_a_new_picture_is_another_cache(build, picture_folder):
-    """Ids are in the fingerprint."""
-    first = build()
-    cats = picture_folder / "train" / "cat"
-    shutil.copy(cats / "00.jpg", cats / "99.jpg")
+@pytest.mark.parametrize("batch_size", [1, 7, 30])
+def test_builds_agree_whatever_their_batches(build, tmp_path, batch_size):
+    """Ids, labels and contents to the bit, features to 1e-6."""
+    expected = read_datasets(build().cache.path)
 
-    second = build()
+    path = tmp_path / "other.h5"
+    build(cache_path=path, is_overwrite=True, batch_size=batch_size)
 
-    assert second.cache.fingerprint != first.cache.fingerprint
-    assert second.num_computed == 86
+    for name, values in read_datasets(path).items():
+        if name.endswith("features"):
+            np.testing.assert_allclose(values, expected[name], atol=1e-6)
+        elif not name.endswith("row_digests"):
+            np.testing.assert_array_equal(values, expected[name])
 
 
 def test_stale_target_is_refused(build, tmp_path):
@@ -272,65 +137,87 @@ def test_overwrite_replaces_the_target(build, tmp_path):
     result = build(cache_path=path, is_overwrite=True)
 
     assert result.cache.path == path
-    assert result.num_computed == 84
+    assert result.num_computed == NUM_VIEWS
 
 
-def test_interrupted_build_resumes(tmp_path, tiny_request):
+def test_a_killed_build_resumes(build, tmp_path, digits_source):
     """Whole blocks stay, the rest is computed, and no row differs."""
-    request = dataclasses.replace(
-        tiny_request, source=SourceRequest(dataset="digits", limit=300)
-    )
-    stopped_dir, whole_dir = tmp_path / "stopped", tmp_path / "whole"
+    dirs = {name: tmp_path / name for name in ("stopped", "whole")}
     with pytest.raises(KeyboardInterrupt):  # In the second of four blocks.
-        build_cache(
-            request, artifacts_dir=stopped_dir, console=StoppingConsole(580)
+        build(
+            source=digits_source,
+            artifacts_dir=dirs["stopped"],
+            console=StoppingConsole(580),
         )
-    (build_dir,) = (stopped_dir / "caches").glob("*.building")
+    (build_dir,) = (dirs["stopped"] / "caches").glob("*.building")
     blocks = sorted(path.name for path in build_dir.glob("*/*"))
     part = build_dir / "train" / "00000001.npz.part"
     part.write_bytes(b"half a block")  # As a killed write leaves it.
 
-    resumed = build_cache(request, artifacts_dir=stopped_dir)
-    whole = build_cache(request, artifacts_dir=whole_dir)
+    resumed = build(source=digits_source, artifacts_dir=dirs["stopped"])
+    whole = build(source=digits_source, artifacts_dir=dirs["whole"])
 
     assert blocks == ["00000000.npz"]
     assert resumed.num_computed == whole.num_computed - 2 * 256
     assert whole.num_computed == 2 * 600
-    assert_equal_rows(resumed.cache, whole.cache)
-    assert files_in(stopped_dir / "caches") == files_in(whole_dir / "caches")
-
-
-def test_damaged_block_is_computed_again(tmp_path, tiny_request):
-    """What a bad disk did to a block costs that block alone."""
-    request = dataclasses.replace(
-        tiny_request, source=SourceRequest(dataset="digits", limit=300)
+    assert_equal_datasets(
+        read_datasets(resumed.cache.path), read_datasets(whole.cache.path)
     )
-    artifacts_dir = tmp_path / "artifacts"
-    with pytest.raises(KeyboardInterrupt):  # In the last block.
-        build_cache(
-            request, artifacts_dir=artifacts_dir, console=StoppingConsole(1190)
-        )
-    (block,) = artifacts_dir.glob("caches/*.building/test/00000000.npz")
-    data = bytearray(block.read_bytes())
-    data[len(data) // 2] ^= 1
-    block.write_bytes(data)
+    assert files_in(dirs["stopped"] / "caches") == files_in(
+        dirs["whole"] / "caches"
+    )
 
-    resumed = build_cache(request, artifacts_dir=artifacts_dir)
+
+def test_every_attempt_is_told(build, digits_source):
+    """The journal of a build ends up in its cache, kills included."""
+    for num_views in (580, 620):
+        with pytest.raises(KeyboardInterrupt):
+            build(source=digits_source, console=StoppingConsole(num_views))
+
+    attempts = build(source=digits_source).cache.provenance.attempts
+
+    # The last block of a killed attempt counts whole.
+    assert [one.num_views for one in attempts] == [600, 688, 88]
+    assert {one.pid for one in attempts} == {os.getpid()}
+    assert {one.host for one in attempts} == {host_name()}
+    assert {one.engine for one in attempts} == {"tensorflow"}
+
+
+def test_a_damaged_block_is_computed_again(build, digits_source, caches_dir):
+    """What a bad disk did to a block costs that block alone."""
+    with pytest.raises(KeyboardInterrupt):  # In the last block.
+        build(source=digits_source, console=StoppingConsole(1190))
+    (block,) = caches_dir.glob("*.building/test/00000000.npz")
+    change_bytes(block, 0, block.stat().st_size, flip_a_bit)
+
+    resumed = build(source=digits_source)
 
     assert resumed.num_computed == 2 * (256 + 44)
 
 
-def test_blocks_of_another_spec_are_no_use(build, tmp_path, picture_folder):
-    """A build at the same path of other inputs starts anew."""
+def test_blocks_of_another_spec_are_set_aside_and_used(build, tmp_path):
+    """Two builds at one path do not mix, and neither is lost."""
     path = tmp_path / "mine.h5"
-    (picture_folder / "test" / "cat" / "00.jpg").write_bytes(b"")
-    with pytest.raises(BadImagesError):
-        build(cache_path=path)
+    with pytest.raises(KeyboardInterrupt):  # After the training rows.
+        build(cache_path=path, console=StoppingConsole(80))
 
-    result = build(cache_path=path, views=("plain",), on_error="skip")
+    plain = build(cache_path=path, views=("plain",))
+    both = build(cache_path=tmp_path / "both.h5")
 
-    assert result.num_computed == 42
-    assert result.cache.spec.views == ("plain",)
+    assert plain.num_computed == 12
+    assert plain.cache.spec.views == ("plain",)
+    assert both.num_computed == 12
+    assert not list(tmp_path.glob("*.building"))
+
+
+def test_blocks_that_say_nothing_are_not_used(build, tmp_path):
+    """Without its spec nobody knows what backbone a block is of."""
+    path = tmp_path / "mine.h5"
+    with pytest.raises(KeyboardInterrupt):
+        build(cache_path=path, console=StoppingConsole(80))
+    (tmp_path / "mine.h5.building" / "spec.json").unlink()
+
+    assert build(cache_path=path).num_computed == NUM_VIEWS
 
 
 def test_bad_picture_fails_with_its_name(build, picture_folder, artifacts_dir):
@@ -339,7 +226,7 @@ def test_bad_picture_fails_with_its_name(build, picture_folder, artifacts_dir):
 
     with pytest.raises(
         BadImagesError,
-        match=r"1 pictures .* cat/00.jpg \(Unknown image file format.*"
+        match=r"1 pictures .* cat/00.jpg \(it is text.*"
         "mend or remove .*`--on-error skip`",
     ):
         build()
@@ -359,23 +246,6 @@ def test_many_bad_pictures_are_listed_once(build, picture_folder, capsys):
     assert listed.count("the file is empty") == 10
 
 
-def test_good_blocks_are_kept_until_the_picture_is_mended(
-    build, picture_folder
-):
-    """Only the block of the bad picture is computed again."""
-    path = picture_folder / "test" / "cat" / "00.jpg"
-    whole = path.read_bytes()
-    path.write_bytes(b"")
-    with pytest.raises(BadImagesError):
-        build()
-    path.write_bytes(whole)
-
-    result = build()
-
-    assert result.num_computed == 2 * 12
-    assert result.cache.provenance.skipped == ()
-
-
 def test_skipping_keeps_rows_aligned(build, picture_folder):
     """Features, labels and ids of the others stay together."""
     expected = build().cache.take(Selection("train"))
@@ -390,10 +260,31 @@ def test_skipping_keeps_rows_aligned(build, picture_folder):
     assert cache.num_images == {"train": 28, "test": 12}
     assert rows.image_ids == expected.take(np.array(kept)).image_ids
     np.testing.assert_array_equal(rows.labels, expected.labels[kept])
-    np.testing.assert_array_equal(rows.features, expected.features[kept])
+    np.testing.assert_allclose(
+        rows.features, expected.features[kept], atol=1e-6
+    )
     skipped = cache.provenance.skipped
     assert {image.image_id for image in skipped} == bad
     assert {image.split for image in skipped} == {"train"}
+    assert {len(image.content_digest) for image in skipped} == {64}
+
+
+def test_a_split_of_bad_pictures_alone_is_an_error(build, picture_folder):
+    """A cache is never without a split, even where bad ones are skipped."""
+    test_dir = picture_folder / "test"
+    kept_dir = test_dir.rename(picture_folder / "kept")
+    shutil.copytree(kept_dir, test_dir)
+    for path in test_dir.glob("*/*"):
+        path.write_bytes(b"")
+    with pytest.raises(BadImagesError, match=r"12 pictures .* mend or remove"):
+        build(on_error="skip")
+    shutil.rmtree(test_dir)
+    kept_dir.rename(test_dir)
+
+    result = build(on_error="skip")
+
+    assert result.num_computed == 2 * 12
+    assert result.cache.num_images == {"train": 30, "test": 12}
 
 
 def test_skipping_across_a_block_keeps_every_digest_right(
@@ -427,24 +318,6 @@ def test_skipping_across_a_block_keeps_every_digest_right(
     assert ids[-1] == "b/148.png"
 
 
-def test_a_split_of_bad_pictures_alone_is_an_error(build, picture_folder):
-    """A cache is never without a split, even where bad ones are skipped."""
-    test_dir = picture_folder / "test"
-    kept_dir = test_dir.rename(picture_folder / "kept")
-    shutil.copytree(kept_dir, test_dir)
-    for path in test_dir.glob("*/*"):
-        path.write_bytes(b"")
-    with pytest.raises(BadImagesError, match=r"12 pictures .* mend or remove"):
-        build(on_error="skip")
-    shutil.rmtree(test_dir)
-    kept_dir.rename(test_dir)
-
-    result = build(on_error="skip")
-
-    assert result.num_computed == 2 * 12
-    assert result.cache.num_images == {"train": 30, "test": 12}
-
-
 def test_orientations_are_counted(build, picture_folder):
     """The cache says how many pictures would be turned elsewhere."""
     exif = Image.Exif()
@@ -455,32 +328,74 @@ def test_orientations_are_counted(build, picture_folder):
     assert build().cache.provenance.num_oriented == 2
 
 
-def test_one_build_at_a_time(build, artifacts_dir):
+def test_one_build_at_a_time(build, tmp_path):
     """A second builder is told who is at it, and leaves all as it is."""
-    path = artifacts_dir / "mine.h5"
-    path.parent.mkdir()
-    lock_path = path.with_name("mine.h5.lock")
+    path = tmp_path / "mine.h5"
+    lock_path = tmp_path / "mine.h5.lock"
 
     with filelock.FileLock(lock_path):
-        owner = {"host": "elsewhere", "pid": os.getpid(), "since": "noon"}
+        owner = {"host": "elsewhere", "pid": 7, "since": "noon"}
         lock_path.write_text(json.dumps(owner))
         with pytest.raises(
             BusyCacheError,
-            match=f"process {os.getpid()} on elsewhere since noon. Wait until",
+            match=r"process 7 on elsewhere since noon. Wait until .*`--wait`",
         ):
             build(cache_path=path)
 
     assert not path.exists()
 
 
-def test_lock_of_a_dead_process_does_not_hold(build, artifacts_dir):
-    """A file that nobody holds is no lock, whatever stands in it."""
-    path = artifacts_dir / "mine.h5"
+def test_waiting_for_another_builder_computes_nothing(build, tmp_path, capsys):
+    """Who waits is told for whom, and takes what the other has built."""
+    finished = build().cache.path
+    path = tmp_path / "elsewhere" / "mine.h5"
     path.parent.mkdir()
-    path.with_name("mine.h5.lock").write_text("{}")
+    is_held = threading.Event()
 
-    assert build(cache_path=path).num_computed == 84
-    assert files_in(artifacts_dir) == ["mine.h5"]
+    def hold():
+        quiet = Console(is_quiet=True)
+        with lock_build(path, is_waiting=False, console=quiet):
+            is_held.set()
+            for _ in range(600):  # Half a minute.
+                if "Waiting for" in capsys.readouterr().err:
+                    break
+                time.sleep(0.05)
+            shutil.copy(finished, path)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    is_held.wait()
+    waiting = build(
+        cache_path=path,
+        artifacts_dir=tmp_path / "empty",
+        is_waiting=True,
+        console=Console(),
+    )
+    holder.join()
+
+    assert waiting.num_computed == 0
+    assert waiting.cache.path == path
+
+
+def test_a_finished_cache_is_found_without_the_lock(build):
+    """Nobody waits for a cache that is there."""
+    cache = build().cache
+
+    with filelock.FileLock(f"{cache.path}.lock"):
+        assert build().num_computed == 0
+
+
+def test_a_lock_of_a_dead_process_is_taken_over(build, tmp_path, capsys):
+    """A file that nobody holds is no lock; whose it was is said."""
+    path = tmp_path / "mine.h5"
+    owner = {"host": "elsewhere", "pid": 7, "since": "noon"}
+    (tmp_path / "mine.h5.lock").write_text(json.dumps(owner))
+
+    assert build(cache_path=path, console=Console()).num_computed == NUM_VIEWS
+
+    said = capsys.readouterr().err
+    assert "Taking over from process 7 on elsewhere since noon" in said
+    assert not (tmp_path / "mine.h5.lock").exists()
 
 
 def test_artifacts_that_cannot_be_written(build, artifacts_dir):
@@ -515,26 +430,24 @@ def test_failed_overwrite_leaves_the_old_cache(build, picture_folder):
 
 def test_provenance_says_how_it_was_built(build, picture_folder):
     """Enough to open the same pictures and the same backbone again."""
-    provenance = build().cache.provenance
+    provenance = build(max_pixels=10**6).cache.provenance
 
+    (attempt,) = provenance.attempts
     assert provenance.source.dataset == f"folder:{picture_folder}"
     assert provenance.backbone.handle.startswith("hub:")
     assert provenance.engine == "tensorflow"
+    assert provenance.max_pixels == 10**6
+    assert provenance.parents == provenance.skipped == ()
     assert set(provenance.seconds) == {"wait_for_images", "forward", "write"}
+    assert attempt.num_views == NUM_VIEWS
 
 
-def test_a_mended_picture_is_not_left_out_for_ever(
-    tiny_request, picture_folder, tmp_path
-):
-    """Who does not ask to skip gets no cache that skipped."""
-    bad = picture_folder / "train" / "cat" / "00.jpg"
-    good = bad.read_bytes()
-    bad.write_bytes(b"no picture")
-    skipping = dataclasses.replace(tiny_request, on_error="skip")
-    skipped = build_cache(skipping, artifacts_dir=tmp_path / "artifacts")
-    bad.write_bytes(good)
+def test_a_built_cache_is_whole(build):
+    """Every byte that a build writes is what its digests say."""
+    cache = open_cache(build().cache.path)
 
-    mended = build_cache(tiny_request, artifacts_dir=tmp_path / "artifacts")
-
-    assert skipped.cache.num_images["train"] == 29
-    assert mended.cache.num_images["train"] == 30
+    assert cache.damaged_seals() == []
+    assert [len(cache.take(Selection(s))) for s in ("train", "test")] == [
+        30,
+        12,
+    ]

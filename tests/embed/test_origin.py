@@ -10,7 +10,7 @@ from embed.backbones import BackboneRequest
 from embed.errors import BackboneError
 from embed.errors import SourceError
 from embed.extract import build_cache
-from embed.images import ImageDecoder
+from embed.origin import decoder_of
 from embed.origin import load_backbone_of
 from embed.origin import read_pictures
 from embed.splits import Selection
@@ -20,7 +20,7 @@ def test_pictures_through_the_backbone_give_the_cached_features(tiny_cache):
     """Picture by picture, the way back leads to the same rows."""
     rows = tiny_cache.take(Selection("test"))
     backbone = load_backbone_of(tiny_cache)
-    decode = ImageDecoder(tiny_cache.spec.image_size)
+    decode = decoder_of(tiny_cache)
 
     pictures = read_pictures(tiny_cache, "test", rows.image_ids)
     features = backbone.model(np.stack([decode(one) for one in pictures]))
@@ -47,6 +47,39 @@ def test_missing_picture(tiny_cache, picture_folder):
         SourceError, match=r"no test picture 'dog/02.jpg'.*embed build-cache"
     ):
         read_pictures(tiny_cache, "test", ids)
+
+
+def test_changed_picture(tiny_cache, picture_folder):
+    """A picture of other bytes is not taken for the one that was seen."""
+    path = picture_folder / "test" / "dog" / "02.jpg"
+    path.write_bytes(path.read_bytes() + b"x")
+    pictures = read_pictures(tiny_cache, "test", ["dog/01.png", "dog/02.jpg"])
+
+    assert next(pictures)
+    with pytest.raises(
+        SourceError, match=r"dog/02.jpg has changed .*embed build-cache"
+    ):
+        next(pictures)
+
+
+def test_unreadable_picture(tiny_cache, picture_folder):
+    """One that went after the folder was listed is told with its reason."""
+    pictures = read_pictures(tiny_cache, "test", ["dog/02.jpg"])
+    (picture_folder / "test" / "dog" / "02.jpg").unlink()
+
+    with pytest.raises(SourceError, match=r"Received: it cannot be read"):
+        next(pictures)
+
+
+def test_decoder_has_the_limits_of_the_cache(tiny_request, tmp_path):
+    """What was too large for the build is too large on the way back."""
+    request = dataclasses.replace(tiny_request, max_pixels=12_345)
+    cache = build_cache(request, artifacts_dir=tmp_path / "artifacts").cache
+
+    decode = decoder_of(cache)
+
+    assert decode.image_size == (8, 8)
+    assert decode.max_pixels == 12_345
 
 
 def test_other_weights(tiny_request, tmp_path):

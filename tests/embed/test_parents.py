@@ -110,9 +110,12 @@ def test_a_cache_knows_the_pictures_it_left_out(path):
     assert known.image_ids[300] == "é"
     assert known.content_digests[300].tobytes() == b"\xab" * 32
     assert not known.is_oriented[300]
-    assert CacheParent(open_cache(path), max_pixels=MAX_PIXELS).known(
-        "test"
-    ).errors == {}
+    assert (
+        CacheParent(open_cache(path), max_pixels=MAX_PIXELS)
+        .known("test")
+        .errors
+        == {}
+    )
 
 
 def test_pictures_left_out_under_another_limit_are_not_known(path):
@@ -198,8 +201,7 @@ def test_damaged_blocks_are_not_known(build_dir):
 
     known = BlocksParent(build_dir, VIEWS).known("train")
 
-    # The index may be whole; then the damage is found when it is read.
-    assert len(known.image_ids) in {88, 344}
+    assert len(known.image_ids) == 600 - 512
 
 
 @pytest.mark.parametrize("is_removed", [True, False])
@@ -248,9 +250,7 @@ def test_caches_of_other_vectors_are_no_parents(path, tmp_path):
         paths[name] = tmp_path / f"{name}.h5"
         write_drawn_cache(paths[name], **fields)
 
-    parents = find_parents(
-        create_spec(), paths.values(), max_pixels=MAX_PIXELS
-    )
+    parents = find_parents(create_spec(), paths.values(), max_pixels=MAX_PIXELS)
 
     found = [parent.path.stem for parent in parents]
     assert found == ["cache", "more", "names", "plain"]
@@ -266,9 +266,7 @@ def test_damaged_caches_are_passed_over(path, tmp_path):
     paths[1].write_bytes(path.read_bytes()[:20_000])
     paths[2].write_text("hello")
 
-    parents = find_parents(
-        create_spec(), [*paths, path], max_pixels=MAX_PIXELS
-    )
+    parents = find_parents(create_spec(), [*paths, path], max_pixels=MAX_PIXELS)
 
     assert [parent.path for parent in parents] == [path]
 

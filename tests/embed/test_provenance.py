@@ -6,7 +6,9 @@ import keras
 import pydantic
 import pytest
 
+from embed.provenance import Attempt
 from embed.provenance import Provenance
+from embed.provenance import host_name
 from embed.provenance import installed_versions
 from embed.provenance import now
 
@@ -34,6 +36,8 @@ def test_json_round_trip(tiny_cache):
     read = Provenance.model_validate_json(provenance.model_dump_json())
 
     assert read == provenance
+    assert read.attempts
+    assert read.max_pixels > 0
 
 
 def test_unknown_fields_are_refused(tiny_cache):
@@ -42,3 +46,18 @@ def test_unknown_fields_are_refused(tiny_cache):
 
     with pytest.raises(pydantic.ValidationError, match="mood"):
         Provenance.model_validate(fields)
+
+
+def test_attempts_of_a_later_version_are_read():
+    """A journal may say more than this version knows."""
+    attempt = Attempt(
+        started=now(),
+        host=host_name(),
+        pid=7,
+        engine="litert",
+        num_views=3,
+        mood="fine",
+    )
+
+    assert "mood" not in attempt.model_dump()
+    assert attempt.host

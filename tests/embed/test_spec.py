@@ -15,6 +15,7 @@ from embed.spec import describe_differences
 from embed.spec import differences
 from embed.spec import digest_arrays
 from embed.spec import digest_rows
+from embed.spec import is_kin
 from embed.spec import is_served_by
 
 SPEC = CacheSpec(
@@ -130,6 +131,33 @@ def test_any_other_difference_does_not_serve(name):
     """Only views may be more than asked for, whatever else agrees."""
     assert not is_served_by(change(name), SPEC)
     assert not is_served_by(SPEC, change(name))
+
+
+@pytest.mark.parametrize("name", ["class_names", "splits"])
+def test_other_pictures_are_kin(name):
+    """Vectors of the same picture are equal, whatever else is in a cache."""
+    assert is_kin(change(name), SPEC)
+    assert is_kin(SPEC, change(name))
+
+
+def test_views_in_part_are_kin():
+    """One view in common is worth taking over; none is not."""
+    plain = SPEC.model_copy(update={"views": ("plain",)})
+    flip = SPEC.model_copy(update={"views": ("flip",)})
+
+    assert is_kin(plain, SPEC)
+    assert is_kin(SPEC, plain)
+    assert is_kin(change("views"), SPEC)
+    assert not is_kin(plain, flip)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(CHANGES) - {"class_names", "splits", "views"})
+)
+def test_other_vectors_are_no_kin(name):
+    """Whatever changes a vector keeps caches apart, the dataset's name too."""
+    assert not is_kin(change(name), SPEC)
+    assert not is_kin(SPEC, change(name))
 
 
 @pytest.mark.parametrize("name", CHANGES)

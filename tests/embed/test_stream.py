@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed.console import Console
+from embed.errors import CorruptCacheError
 from embed.errors import PipelineError
 from embed.rows import Rows
 from embed.splits import Selection
@@ -86,6 +87,26 @@ def test_a_stream_takes_what_the_cache_takes(name, request):
     np.testing.assert_array_equal(rows.features, expected.features[some])
     np.testing.assert_array_equal(rows.labels, expected.labels[some])
     assert rows.features.dtype == np.float32
+
+
+def test_rows_are_checked_when_they_are_read_first(draw_cache, tmp_path):
+    """Reading them again, an epoch later, costs no digest."""
+    cache = draw_cache(tmp_path / "damaged.h5")
+    stream = RowStream(cache, Selection("train"), memory_limit=1)
+    before = stream.take(np.arange(8))
+    column = cache.seal.columns["train"]["features"]
+    with cache.path.open("r+b") as file:
+        file.seek(column.offset + 7 * column.row_bytes)
+        file.write(b"\1\2\3")
+
+    again = stream.take(np.arange(8))
+
+    np.testing.assert_array_equal(again.features[:7], before.features[:7])
+    np.testing.assert_array_equal(again.labels, before.labels)
+    with pytest.raises(CorruptCacheError, match="row 7"):
+        RowStream(cache, Selection("train"), memory_limit=1).take(np.arange(8))
+    with pytest.raises(CorruptCacheError, match="row 7"):
+        stream.take(np.arange(7, 9))
 
 
 @pytest.mark.parametrize("name", ["cache", "wide_cache"])

@@ -43,9 +43,9 @@ class WatchedCache(FeatureCache):
         self.taken = []
         self.most_bytes = 0
 
-    def take(self, selection):
+    def take(self, selection, **options):
         """Takes rows and looks what is left of those taken before."""
-        rows = super().take(selection)
+        rows = super().take(selection, **options)
         # Tensors that share the memory keep this array, and not the other.
         self.taken.append(weakref.ref(rows.features.base))
         held = [owner() for owner in self.taken]

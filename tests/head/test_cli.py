@@ -25,7 +25,7 @@ def _run(tiny_cache, tmp_path, capfd):
 
 @pytest.fixture(name="spec_path")
 def _spec_path(tmp_path):
-    """A spec whose batches fit into 384 bytes."""
+    """A spec whose batches fit into 512 bytes."""
     path = tmp_path / "spec.json"
     path.write_text(HeadSpec(epochs=3, batch_size=4).to_json())
     return path
@@ -35,11 +35,11 @@ def test_a_cache_above_the_limit_is_streamed(run, spec_path, tmp_path):
     """`head train` says so and why, and leaves the run of any other limit."""
     train = ["train", "--spec", str(spec_path), "--json"]
 
-    code, out, err = run(*train, "--memory-limit", "500")
+    code, out, err = run(*train, "--memory-limit", "600")
     _, same, said = run(*train, "--memory-limit", "1G", "--overwrite")
 
     assert code == 0
-    assert "its 960 bytes are more than the memory limit of 500 bytes" in err
+    assert "its 960 bytes are more than the memory limit of 600 bytes" in err
     assert "its 960 bytes are within the memory limit of 1.0 GB" in said
     answer, expected = json.loads(out), json.loads(same)
     assert answer["run"] == expected["run"]
@@ -50,11 +50,11 @@ def test_a_cache_above_the_limit_is_streamed(run, spec_path, tmp_path):
 def test_a_limit_that_is_too_small_is_one_error(run, spec_path):
     """It names the least that would do."""
     code, out, err = run(
-        "train", "--spec", str(spec_path), "--memory-limit", "383"
+        "train", "--spec", str(spec_path), "--memory-limit", "511"
     )
 
     assert (code, out) == (1, "")
-    assert "--memory-limit 384" in err.splitlines()[-1]
+    assert "--memory-limit 512" in err.splitlines()[-1]
     assert err.splitlines()[-1].startswith("error: ")
 
 
@@ -70,10 +70,10 @@ def test_what_is_no_size_is_a_usage_error(run, command, size):
 
 def test_an_export_trains_within_the_limit(run, spec_path, tiny_cache):
     """`export-full-model` of another seed streams as `train` does."""
-    run("train", "--spec", str(spec_path), "--memory-limit", "500")
+    run("train", "--spec", str(spec_path), "--memory-limit", "600")
 
     code, out, err = run(
-        "export-full-model", "--seed", "1", "--memory-limit", "500", "--json"
+        "export-full-model", "--seed", "1", "--memory-limit", "600", "--json"
     )
 
     assert code == 0

@@ -10,12 +10,13 @@ from embed.errors import CorruptCacheError
 from embed.rows import Rows
 from embed.splits import Selection
 from embed.splits import split_train
+from embed.stream import NUM_SHARES
 from embed.stream import RowStream
 from head.feed import feed_chunks
 
 NUM_TRAIN = 300
 ROW_BYTES = 2 * 8 * 4  # Two views of eight float32.
-MEMORY_LIMIT = 100 * ROW_BYTES  # Chunks of 33 rows, or of 32 in batches of 8.
+MEMORY_LIMIT = 100 * ROW_BYTES  # Chunks of 25 rows, or of 24 in batches of 8.
 
 
 @pytest.fixture(name="cache", scope="module")
@@ -51,7 +52,7 @@ def stream_of(cache, selection=None, memory_limit=MEMORY_LIMIT):
 
 
 @given(
-    st.integers(8 * 3 * ROW_BYTES, 2 * NUM_TRAIN * ROW_BYTES),
+    st.integers(8 * NUM_SHARES * ROW_BYTES, 2 * NUM_TRAIN * ROW_BYTES),
     st.integers(1, 8),
     st.integers(0, 5),
     st.integers(1, 3),
@@ -137,7 +138,7 @@ def test_validation_rows_come_in_order_after_each_epoch(cache):
 
 
 def test_chunks_in_memory_stay_within_the_limit(cache, watch_cache):
-    """The one in use and the one read meanwhile: two thirds of it."""
+    """The one in use and the one read meanwhile: half of it."""
     watched = watch_cache(cache)
     split = split_train(cache.image_ids("train"))
     chunks = feed_chunks(
@@ -153,7 +154,7 @@ def test_chunks_in_memory_stay_within_the_limit(cache, watch_cache):
 
     assert len(watched.taken) > 30
     padding = 2 * 64  # To where TensorFlow can share the memory.
-    assert watched.most_bytes <= MEMORY_LIMIT * 2 / 3 + padding
+    assert watched.most_bytes <= MEMORY_LIMIT / 2 + padding
 
 
 def test_rows_in_memory_are_not_copied(cache):

@@ -176,7 +176,7 @@ def test_a_run_that_streams_is_the_same_run(run, tiny_cache, artifacts_dir):
             artifacts_dir=artifacts_dir / str(memory_limit),
             memory_limit=memory_limit,
         )
-        for memory_limit in (10**6, 500)
+        for memory_limit in (10**6, 600)
     )
 
     assert streamed.directory.name == held.directory.name

@@ -183,7 +183,7 @@ def test_a_stream_trains_the_same_head(draw_cache, tmp_path, changes):
     split = split_train(cache.image_ids("train"))
     held = train(cache.take(split.train), val=cache.take(split.val), **changes)
 
-    for memory_limit in (2000, 5000):
+    for memory_limit in (2500, 5000):
         rows, val = (
             RowStream(cache, selection, memory_limit=memory_limit)
             for selection in (split.train, split.val)
@@ -218,5 +218,5 @@ def test_a_limit_without_room_for_a_batch_is_refused(draw_cache, tmp_path):
     cache = draw_cache(tmp_path / "tiny.h5")
     rows = RowStream(cache, Selection("train"), memory_limit=1000)
 
-    with pytest.raises(PipelineError, match="--memory-limit 1536"):
+    with pytest.raises(PipelineError, match="--memory-limit 2048"):
         train(rows)

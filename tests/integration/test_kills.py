@@ -21,6 +21,7 @@ from tests.noise_pictures import write_noise
 NUM_PICTURES = {"num_train": 1300, "num_test": 200}  # Of each class: 13 blocks.
 NUM_VIEWS = 2 * 2 * sum(NUM_PICTURES.values())
 NUM_KILLS_IN_PASS, NUM_KILLS_IN_ASSEMBLY = 12, 8
+NUM_KILLS_IN_REPLACEMENT = 6
 PASS_SECONDS = 0.4  # A block takes about 0.2 s.
 ASSEMBLY_SECONDS = 0.06  # All of it takes about 0.04 s.
 
@@ -93,13 +94,49 @@ def test_kills_in_the_assembly(request_to_kill, whole, tmp_path):
         assert_equal_datasets(read_datasets(resumed.cache.path), whole)
         attempts = resumed.cache.provenance.attempts
         assert sum(attempt.num_views for attempt in attempts) == NUM_VIEWS
-        assert not list((artifacts_dir / "caches").glob("*.part"))
+        assert not list((artifacts_dir / "caches").glob("*.h5.part"))
+
+
+@pytest.mark.slow
+def test_kills_while_a_cache_is_replaced(tmp_path, tiny_module_dir):
+    """Where an old cache is it stays, whole, until the new one is."""
+    moments = random.Random(2)  # noqa: S311  No secret.
+    pictures = tmp_path / "pictures"
+    write_noise(pictures, num_train=300)
+    request = request_of(pictures, tiny_module_dir)
+    old = build_cache(request, artifacts_dir=tmp_path / "artifacts").cache
+    before = read_datasets(old.path)
+    write_noise(pictures, num_train=300, seed=1)
+    new = build_cache(request, artifacts_dir=tmp_path / "elsewhere").cache
+    after = read_datasets(new.path)
+
+    for number in range(NUM_KILLS_IN_REPLACEMENT):
+        is_late = number % 2
+        kill_after(
+            moments.uniform(0, ASSEMBLY_SECONDS if is_late else PASS_SECONDS),
+            lambda late=is_late: (
+                is_assembled(tmp_path / "artifacts", endings=(".part",))
+                if late
+                else journal(tmp_path / "artifacts")
+            ),
+            request,
+            tmp_path / "artifacts",
+        )
+        open_cache(old.path)
+        datasets = read_datasets(old.path)
+        is_new = datasets["train/features"][0] != before["train/features"][0]
+        assert_equal_datasets(datasets, after if is_new.any() else before)
+        if is_new.any():
+            break
+    build_cache(request, artifacts_dir=tmp_path / "artifacts")
+
+    assert_equal_datasets(read_datasets(old.path), after)
 
 
 def kill_after(seconds, is_so, request, artifacts_dir):
-    """Starts a build and kills it some time after a condition holds."""
+    """Starts a build; kills it some time after a condition, or its end."""
     with start(build_cache, request, artifacts_dir=artifacts_dir) as process:
-        assert wait_until(is_so, process)
+        wait_until(is_so, process)
         time.sleep(seconds)
         process.kill()
         process.join()
@@ -112,11 +149,11 @@ def journal(artifacts_dir):
     return "".join(path.read_text("utf-8") for path in paths)
 
 
-def is_assembled(artifacts_dir):
+def is_assembled(artifacts_dir, endings=(".part", "")):
     """Tells whether the file of the cache is being written, or is there."""
     return any(
         list((artifacts_dir / "caches").glob(f"*.h5{ending}"))
-        for ending in (".part", "")
+        for ending in endings
     )
 
 

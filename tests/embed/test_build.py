@@ -1,0 +1,137 @@
+"""Tests for `embed.build`."""
+
+import pytest
+
+from embed.agreement import TOLERANCES
+from embed.build import build_dir_of
+from embed.build import set_aside_other_build
+from embed.cache import open_cache
+from embed.errors import EngineError
+from embed.parents import SPEC
+from embed.parents import read_spec
+from tests.drawn_caches import create_spec
+from tests.drawn_caches import files_in
+from tests.stopping_console import StoppingConsole
+
+OTHER = create_spec(backbone="keras:Other")
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path):
+    return tmp_path / "cache.h5"
+
+
+def make_build(path, spec):
+    """Makes the folder of a build that was cut off."""
+    build_dir = build_dir_of(path)
+    (build_dir / "train").mkdir(parents=True)
+    (build_dir / "train" / "00000000.npz").write_bytes(b"precious")
+    if spec is not None:
+        (build_dir / SPEC).write_text(spec.to_json())
+    return build_dir
+
+
+def test_blocks_lie_beside_their_cache(path):
+    """The folder's name is the cache's, so that a rename moves both."""
+    assert build_dir_of(path) == path.with_name("cache.h5.building")
+
+
+def test_blocks_of_the_same_spec_stay(path):
+    """They are what the build goes on from."""
+    build_dir = make_build(path, create_spec())
+
+    set_aside_other_build(path, create_spec())
+
+    assert files_in(build_dir) == [SPEC, "train"]
+
+
+def test_blocks_of_another_spec_are_renamed(path, tmp_path):
+    """Their numbers mean other rows; later builds still find them."""
+    make_build(path, OTHER)
+
+    set_aside_other_build(path, create_spec())
+
+    (aside,) = tmp_path.iterdir()
+    assert aside.name == f"cache.h5.{OTHER.fingerprint()}.building"
+    assert read_spec(aside) == OTHER
+    assert (aside / "train" / "00000000.npz").read_bytes() == b"precious"
+
+
+def test_blocks_set_aside_twice_are_the_last(path, tmp_path):
+    """What is in the way is an older state of the same build."""
+    make_build(path, OTHER)
+    set_aside_other_build(path, create_spec())
+    newer = make_build(path, OTHER)
+    (newer / "train" / "00000000.npz").write_bytes(b"newer")
+
+    set_aside_other_build(path, create_spec())
+
+    (aside,) = tmp_path.iterdir()
+    assert (aside / "train" / "00000000.npz").read_bytes() == b"newer"
+
+
+def test_blocks_without_a_spec_are_removed(path, tmp_path):
+    """Nobody knows whose vectors they hold."""
+    make_build(path, None)
+
+    set_aside_other_build(path, create_spec())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_blocks_are_no_error(path, tmp_path):
+    """Most builds begin without any."""
+    set_aside_other_build(path, create_spec())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_that_is_cut_off_says_what_it_is(build, path):
+    """Its folder has the spec, the journal and whole blocks alone."""
+    with pytest.raises(KeyboardInterrupt):
+        build(cache_path=path, console=StoppingConsole(80))
+
+    build_dir = build_dir_of(path)
+    assert files_in(build_dir) == ["journal.jsonl", "spec.json", "train"]
+    assert files_in(build_dir / "train") == ["00000000.npz"]
+    assert read_spec(build_dir).views == ("plain", "flip")
+    assert not path.with_name("cache.h5.lock").exists()
+
+
+def test_an_engine_that_is_wrong_leaves_no_block(build, path, monkeypatch):
+    """It is checked on the first pictures, before a row is kept."""
+    monkeypatch.setitem(TOLERANCES, "float32", -1.0)
+
+    with pytest.raises(EngineError, match="--engine tensorflow"):
+        build(cache_path=path)
+
+    assert files_in(build_dir_of(path)) == ["journal.jsonl", "spec.json"]
+
+
+def test_seconds_and_counts_are_of_this_call(build, path):
+    """What an earlier call did is in the attempts, not in the result."""
+    with pytest.raises(KeyboardInterrupt):
+        build(cache_path=path, console=StoppingConsole(80))
+
+    result = build(cache_path=path)
+
+    views = [a.num_views for a in result.cache.provenance.attempts]
+    assert (result.num_computed, result.num_decoded) == (24, 12)
+    assert views == [84, 24]
+    assert set(result.seconds) == {
+        "wait_for_images",
+        "forward",
+        "write",
+        "total",
+    }
+
+
+def test_a_cache_that_takes_all_over_names_who_computed_it(build):
+    """Without a view of its own its engine is its parent's."""
+    build()
+
+    plain = open_cache(build(views=("plain",)).cache.path).provenance
+
+    assert plain.attempts == ()
+    assert plain.engine == "tensorflow"
+    assert len(plain.parents) == 1
