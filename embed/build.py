@@ -1,5 +1,6 @@
 """The building of one cache: what is missing, computed; then the file."""
 
+import contextlib
 import shutil
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from embed.blocks import read_block
 from embed.blocks import write_block
 from embed.build_request import BuildRequest
 from embed.cache import FeatureCache
+from embed.cache import open_cache
 from embed.console import Console
 from embed.current import CurrentPictures
 from embed.devices import prepare_devices
@@ -26,6 +28,7 @@ from embed.embedder import BadImage
 from embed.embedder import Embedder
 from embed.embedder import TaskResult
 from embed.engines import create_engine
+from embed.errors import PipelineError
 from embed.errors import SourceError
 from embed.images import ImageDecoder
 from embed.journal import Journal
@@ -255,6 +258,18 @@ class Build:
 def build_dir_of(path: Path) -> Path:
     """Returns where the blocks of a cache lie until it is finished."""
     return path.with_name(path.name + BUILDING)
+
+
+def remove_leftover(path: Path) -> None:
+    """Removes the blocks that a finished cache was made of.
+
+    They are there where a build was killed between its last two steps. The
+    journal tells them from those of another build that goes on there.
+    """
+    attempts = read_journal(build_dir_of(path))
+    with contextlib.suppress(PipelineError):
+        if attempts and open_cache(path).provenance.attempts == attempts:
+            shutil.rmtree(build_dir_of(path), ignore_errors=True)
 
 
 def set_aside_other_build(path: Path, spec: CacheSpec) -> None:

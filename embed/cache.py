@@ -33,7 +33,8 @@ import numpy as np
 
 from embed.ahead import map_ahead
 from embed.columns import empty_aligned
-from embed.columns import read_column
+from embed.columns import read_into
+from embed.columns import read_readable
 from embed.devices import num_cpu_threads
 from embed.errors import MissingArtifactError
 from embed.rows import RowIndex
@@ -77,6 +78,7 @@ class FeatureCache:
         self.feature_dim = next(iter(features.values())).shape[2]
         self._descriptor = descriptor
         self._indexes: dict[str, RowIndex] = {}
+        self._opened = self._stamp()
         weakref.finalize(self, os.close, descriptor)
 
     def take(self, selection: Selection, *, is_trusted: bool = False) -> Rows:
@@ -99,13 +101,9 @@ class FeatureCache:
         )
         index = self.index(split)
         ids = index.image_ids
-        if is_trusted:
+        if is_trusted and self._stamp() == self._opened:
             column = self.seal.columns[split]["features"]
-            for start in range(0, len(rows), PIECE_ROWS):
-                piece = slice(start, start + PIECE_ROWS)
-                features[piece] = read_column(
-                    self._descriptor, column, rows[piece]
-                )
+            read_into(features, self._descriptor, column, rows, PIECE_ROWS)
         else:
             for start, stored in self.read_rows(split, rows):
                 features[start : start + len(stored)] = stored.features
@@ -114,6 +112,11 @@ class FeatureCache:
             labels=index.labels[rows],
             image_ids=tuple(ids[row] for row in rows.tolist()),
         )
+
+    def _stamp(self) -> tuple[int, int]:
+        """Returns by what it is known that nobody wrote to the file."""
+        file = os.fstat(self._descriptor)
+        return file.st_size, file.st_mtime_ns
 
     def labels(self, split: str) -> np.ndarray:
         """Returns the class indices of a split, int32 `(n,)`."""
@@ -174,10 +177,7 @@ class FeatureCache:
             truncated file are zeros, and not what was written.
         """
         columns = self.seal.columns[split]
-        arrays = {
-            name: read_column(self._descriptor, column, rows)
-            for name, column in columns.items()
-        }
+        arrays = {name: self._read(split, name, rows) for name in columns}
         expected = arrays.pop(ROW_DIGESTS)
         stored = StoredRows(**arrays)
         is_good = (stored.digests(split, rows) == expected).all(axis=1)
@@ -185,8 +185,7 @@ class FeatureCache:
 
     def row_digests(self, split: str, rows: np.ndarray) -> np.ndarray:
         """Returns the digests that rows should have, uint8 `(num_rows, 32)`."""
-        column = self.seal.columns[split][ROW_DIGESTS]
-        return read_column(self._descriptor, column, rows)
+        return self._read(split, ROW_DIGESTS, rows)
 
     def damaged_seals(self) -> list[str]:
         """Returns which copies of the seal are damaged, in words."""
@@ -232,11 +231,12 @@ class FeatureCache:
     def _read_index(
         self, split: str, rows: np.ndarray
     ) -> dict[str, np.ndarray]:
-        columns = self.seal.columns[split]
-        return {
-            name: read_column(self._descriptor, columns[name], rows)
-            for name in INDEX_COLUMNS
-        }
+        return {name: self._read(split, name, rows) for name in INDEX_COLUMNS}
+
+    def _read(self, split: str, name: str, rows: np.ndarray) -> np.ndarray:
+        """Reads some rows of a column, for whoever checks them."""
+        column = self.seal.columns[split][name]
+        return read_readable(self._descriptor, column, rows)
 
 
 def open_cache(path: Path) -> FeatureCache:

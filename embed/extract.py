@@ -14,6 +14,7 @@ from embed.artifacts import touch
 from embed.backbones import load_backbone
 from embed.build import Build
 from embed.build import build_dir_of
+from embed.build import remove_leftover
 from embed.build import set_aside_other_build
 from embed.build_request import BuildRequest
 from embed.build_request import create_spec
@@ -24,6 +25,7 @@ from embed.current import CurrentPictures
 from embed.devices import prepare_devices
 from embed.engines import choose_engine
 from embed.errors import StaleCacheError
+from embed.lock import is_being_built
 from embed.lock import lock_build
 from embed.parents import CacheParent
 from embed.parents import Parent
@@ -127,7 +129,9 @@ def build_cache(
         if is_overwrite:
             return None
         if path.exists():
-            _require_served(spec, open_cache(path))
+            held = open_cache(path)
+            _require_served(spec, held)
+            held.pictures_digest()  # Damage there is told, not built over.
         found = _find_serving(request, spec, pictures, find_caches(), path)
         if found is None:
             return None
@@ -137,6 +141,8 @@ def build_cache(
             f"{views})."
         )
         touch(found.path)
+        if not is_being_built(found.path):
+            remove_leftover(found.path)
         return BuildResult(found, 0, 0, {"total": time.monotonic() - began})
 
     if finished := find_finished():
@@ -144,6 +150,7 @@ def build_cache(
     with lock_build(path, is_waiting=is_waiting, console=console) as has_waited:
         if has_waited and (finished := find_finished()):
             return finished
+        remove_leftover(path)
         set_aside_other_build(path, spec)
         build = Build(
             request,

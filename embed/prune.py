@@ -1,7 +1,7 @@
 """Prune: remove the caches that nothing made of them refers to.
 
 Runs and searches say in `run.json` and `search.json` which cache they were
-made on; trials of a search that was cut off do so too. A record that cannot be
+made on, a search that is not finished in `spec.json`. A record that cannot be
 read may refer to any cache, so that nothing is removed while there is one.
 """
 
@@ -28,7 +28,7 @@ from embed.parents import BUILDING
 from embed.spec import CacheSpec
 
 RECORDS = (f"{RUNS}/*/run.json", f"{SEARCHES}/*/search.json")
-TRIALS = f"{SEARCHES}/.building/*/trials/*.json"
+UNFINISHED_SEARCHES = f"{SEARCHES}/.building/*/spec.json"
 # Nobody's once their cache is gone; halves of files not before either.
 SCRAP = re.compile(r"(.+\.h5)(\.lock|\.part|\.stamps(\.\d+\.part)?)")
 
@@ -169,10 +169,10 @@ def _referred_fingerprints(artifacts_dir: Path) -> Iterator[str]:
             except (KeyError, pydantic.ValidationError) as error:
                 raise _unreadable(path) from error
             yield spec.fingerprint()
-    for path in artifacts_dir.glob(TRIALS):
+    for path in artifacts_dir.glob(UNFINISHED_SEARCHES):
         try:
-            yield str(_read(path)["spec"]["fingerprint"])
-        except (KeyError, TypeError) as error:
+            yield str(_read(path)["fingerprint"])
+        except KeyError as error:
             raise _unreadable(path) from error
 
 
@@ -189,7 +189,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _unreadable(path: Path) -> PipelineError:
     return PipelineError(
         f"The record {path} does not say which cache it was made on, and "
-        "nothing was removed. Expected: the JSON object of a run, search or "
-        f"trial. Remove {path.parent} or mend it, then run `python -m embed "
+        "nothing was removed. Expected: the JSON object of a run or search. "
+        f"Remove {path.parent} or mend it, then run `python -m embed "
         "prune` again."
     )

@@ -11,6 +11,7 @@ its end, so that no single damage takes both:
 It is read before anything else of a file is believed.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -138,9 +139,12 @@ def read_seal(descriptor: int, path: Path) -> tuple[Seal, list[str]]:
 
 
 def read_pieces(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
-    """Yields the bytes of an open file from `start` to before `stop`."""
+    """Yields the bytes of an open file from `start` to before `stop`.
+
+    It ends early where the file does, or the disk gives no more.
+    """
     while start < stop:
-        piece = os.pread(descriptor, min(PIECE_BYTES, stop - start), start)
+        piece = _read(descriptor, min(PIECE_BYTES, stop - start), start)
         if not piece:
             return
         yield piece
@@ -158,7 +162,7 @@ def corrupt(path: Path, received: str) -> CorruptCacheError:
 
 
 def _read_start(descriptor: int) -> bytes | None:
-    head = os.pread(descriptor, FRAME_BYTES, 0)
+    head = _read(descriptor, FRAME_BYTES, 0)
     if not head.startswith(MAGIC):
         return None
     length, digest = head[len(MAGIC) :][:LENGTH_BYTES], head[-DIGEST_BYTES:]
@@ -169,12 +173,22 @@ def _read_start(descriptor: int) -> bytes | None:
 
 def _read_end(descriptor: int) -> bytes | None:
     start = os.fstat(descriptor).st_size - FRAME_BYTES
-    tail = os.pread(descriptor, FRAME_BYTES, max(start, 0))
+    tail = _read(descriptor, FRAME_BYTES, max(start, 0))
     if start < 0 or not tail.endswith(MAGIC):
         return None
     digest, length = tail[:DIGEST_BYTES], tail[DIGEST_BYTES:][:LENGTH_BYTES]
     num_bytes = int.from_bytes(length, "little")
     return _checked(descriptor, start - num_bytes, num_bytes, digest)
+
+
+def _read(descriptor: int, num_bytes: int, start: int) -> bytes:
+    """Reads some bytes; none where the disk does not give them."""
+    try:
+        return os.pread(descriptor, num_bytes, start)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
 
 
 def _checked(
@@ -202,6 +216,6 @@ def _describe(descriptor: int) -> str:
     """Says what a file without a seal looks like."""
     if not os.fstat(descriptor).st_size:
         return "an empty file"
-    if os.pread(descriptor, len(HDF5_MAGIC), 0) == HDF5_MAGIC:
+    if _read(descriptor, len(HDF5_MAGIC), 0) == HDF5_MAGIC:
         return "an HDF5 file of another program, or of an older version"
     return "a file without a seal, so one that is no cache or not whole"

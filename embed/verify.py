@@ -92,6 +92,7 @@ class Verification:
             "faults": self.faults,
             "num_rows": self.num_rows,
             "num_recomputed": self.num_recomputed,
+            "remark": self.remark,
         }
 
     def to_text(self) -> str:

@@ -43,7 +43,10 @@ PROVENANCE = Provenance(
     seconds={"forward": 1.5},
     skipped=(
         SkippedImage(
-            split="train", image_id="é", reason="empty", content_digest="ab" * 32
+            split="train",
+            image_id="é",
+            reason="empty",
+            content_digest="ab" * 32,
         ),
     ),
     num_oriented=3,

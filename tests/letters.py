@@ -3,6 +3,8 @@
 The bytes of a picture are its id, and its features say where they come from.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from embed.images import digest_content
@@ -48,7 +50,7 @@ class FakeParent(Parent):
     """Knows some ids; its features are 100 a parent, 10 a position, 1 a view.
 
     Args:
-        name: A digit.
+        number: A digit.
         image_ids: What it knows, of both splits.
         views: Names of its views.
         contents: Other bytes than the ids, by id.
@@ -57,9 +59,10 @@ class FakeParent(Parent):
     """
 
     def __init__(
-        self, name, image_ids, views, *, contents=(), stamps=False, bad=()
+        self, number, image_ids, views, *, contents=(), stamps=False, bad=()
     ):
-        super().__init__(name, views)
+        super().__init__(Path(f"{number}.h5"), views)
+        self._number = number
         self._contents = dict(contents)
         self._ids, self._has_stamps, self._bad = image_ids, stamps, bad
 
@@ -81,5 +84,5 @@ class FakeParent(Parent):
 
     def read(self, split, positions):
         """Returns `(num_rows, num_views, 1)`."""
-        values = 100 * self.path + 10 * positions[:, None, None]
+        values = 100 * self._number + 10 * positions[:, None, None]
         return values + np.arange(len(self.views))[None, :, None]

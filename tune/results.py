@@ -2,6 +2,7 @@
 
 In `searches/NAME/`:
 
+    spec.json      the `SearchSpec`; written first
     search.json    a `SearchSummary`
     trials/        one `TrialRecord` a file
     trials.csv     the same as a table, best first
@@ -29,7 +30,7 @@ from tune.trials import TrialRecord
 from tune.trials import rank_trials
 from tune.trials import read_trials
 
-SUMMARY, TRIALS = "search.json", "trials"
+SPEC, SUMMARY, TRIALS = "spec.json", "search.json", "trials"
 TABLE, PICTURE = "trials.csv", "search.png"
 SEARCH_COMMAND = "python -m tune search"
 

@@ -30,6 +30,7 @@ from tune.plots import draw_search
 from tune.report import describe_outcome
 from tune.report import format_csv
 from tune.results import PICTURE
+from tune.results import SPEC
 from tune.results import SUMMARY
 from tune.results import TABLE
 from tune.results import TRIALS
@@ -111,6 +112,8 @@ def _search(
 ) -> None:
     """Runs what is left of a search and writes its files."""
     began = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / SPEC, spec.to_json())  # For `embed prune`.
     train, val = take_train_and_val(cache, read)
     console.say(
         f"{len(train):,} training and {len(val):,} validation images, "

@@ -96,7 +96,7 @@ def test_equal_pictures_need_no_variance(backbone, images):
 def test_differences_are_shares_of_the_largest_feature():
     """In float32 each vector's worst feature, of the scale of them all."""
     expected = np.array([[1.0, -4.0], [0.0, 2.0]])
-    features = expected + [[0.0, 0.2], [-0.4, 0.0]]
+    features = expected + np.array([[0.0, 0.2], [-0.4, 0.0]])
 
     differences = compare(features, expected, "float32")
 
@@ -106,7 +106,7 @@ def test_differences_are_shares_of_the_largest_feature():
 def test_differences_in_half_precision_are_of_each_vector():
     """In bfloat16 the vector as a whole, by its root mean square."""
     expected = np.array([[3.0, 4.0], [30.0, 40.0]])
-    features = expected + [[0.5, 0.5], [0.0, 5.0 * 2**0.5]]
+    features = expected + np.array([[0.5, 0.5], [0.0, 5.0 * 2**0.5]])
 
     differences = compare(features, expected, "bfloat16")
 

@@ -218,13 +218,3 @@ def test_a_build_that_goes_on_is_kept(tmp_path):
         assembly.remove_used_up(tmp_path)
 
     assert files_in(tmp_path) == ["old.h5.building"]
-
-
-def test_caches_are_no_builds_to_remove(tmp_path, draw_cache):
-    """Only blocks are ever removed."""
-    path = tmp_path / "cache.h5"
-    draw_cache(path)
-
-    assemble(FakeParent(1, IDS, BOTH)).remove_used_up(tmp_path)
-
-    assert files_in(tmp_path) == ["cache.h5"]

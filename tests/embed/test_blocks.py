@@ -47,7 +47,9 @@ def test_round_trip_is_exact(block, tmp_path):
 
 def test_take_and_join_keep_all_columns_together(block):
     """Rows that are kept and rows that are new make one block."""
-    whole = join_blocks([block.take(np.array([1])), block, block.take(np.array([], int))])
+    whole = join_blocks(
+        [block.take(np.array([1])), block, block.take(np.array([], int))]
+    )
 
     assert len(whole) == 3
     for name, column in vars(block).items():

@@ -3,10 +3,13 @@
 import pytest
 
 from embed.agreement import TOLERANCES
+from embed.blocks import read_block
 from embed.build import build_dir_of
 from embed.build import set_aside_other_build
 from embed.cache import open_cache
+from embed.errors import BadImagesError
 from embed.errors import EngineError
+from embed.images import digest_content
 from embed.parents import SPEC
 from embed.parents import read_spec
 from tests.drawn_caches import create_spec
@@ -79,6 +82,17 @@ def test_blocks_without_a_spec_are_removed(path, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_blocks_under_their_fingerprint_need_no_spec(tmp_path):
+    """The name says what the damaged file would: they are gone on with."""
+    spec = create_spec()
+    path = tmp_path / f"pets-{spec.fingerprint()}.h5"
+    build_dir = make_build(path, None)
+
+    set_aside_other_build(path, spec)
+
+    assert files_in(build_dir) == ["train"]
+
+
 def test_no_blocks_are_no_error(path, tmp_path):
     """Most builds begin without any."""
     set_aside_other_build(path, create_spec())
@@ -106,6 +120,27 @@ def test_an_engine_that_is_wrong_leaves_no_block(build, path, monkeypatch):
         build(cache_path=path)
 
     assert files_in(build_dir_of(path)) == ["journal.jsonl", "spec.json"]
+
+
+def test_a_block_holds_each_picture_once(build, path, picture_folder):
+    """A picture that was replaced takes the place of what it was."""
+    bad, other, *_ = sorted((picture_folder / "train" / "cat").iterdir())
+    bad.write_bytes(b"")
+    block_path = build_dir_of(path) / "train" / "00000000.npz"
+    with pytest.raises(BadImagesError):
+        build(cache_path=path)
+    before = read_block(block_path)
+    other.write_bytes((picture_folder / "test/dog/00.jpg").read_bytes())
+    with pytest.raises(BadImagesError):
+        build(cache_path=path)
+
+    after = read_block(block_path)
+
+    name = f"cat/{other.name}".encode()
+    ids = after.image_ids.tolist()
+    assert sorted(ids) == sorted(set(before.image_ids.tolist()))
+    digest = after.content_digests[ids.index(name)].tobytes()
+    assert digest == digest_content(other.read_bytes())
 
 
 def test_seconds_and_counts_are_of_this_call(build, path):

@@ -191,6 +191,31 @@ def test_taken_rows_belong_to_the_caller(path):
     np.testing.assert_array_equal(features, draw_rows(300).features)
 
 
+@pytest.mark.parametrize("rows", [None, [7, 3], list(range(0, 300, 2)), []])
+def test_trusted_rows_are_the_same(path, rows):
+    """Who had them checked before gets them unchecked, and no others."""
+    rows = None if rows is None else np.array(rows, int)
+    checked = open_cache(path).take(Selection("train", rows))
+
+    trusted = open_cache(path).take(Selection("train", rows), is_trusted=True)
+
+    np.testing.assert_array_equal(trusted.features, checked.features)
+    np.testing.assert_array_equal(trusted.labels, checked.labels)
+    assert trusted.image_ids == checked.image_ids
+
+
+def test_trust_ends_when_the_file_is_written_to(path):
+    """A row that was checked may be another by now: it is checked again."""
+    cache = open_cache(path)
+    everything = Selection("train")
+    cache.take(everything)
+    change_rows(path, "features", 7, 7)
+    os.utime(path, ns=(1, 1))  # Whatever the clock's tick is.
+
+    with pytest.raises(CorruptCacheError, match=ADVICE):
+        cache.take(everything, is_trusted=True)
+
+
 def test_pictures_digest_is_of_contents(path, tmp_path):
     """It tells other pictures under the same names, and no other features."""
     other = tmp_path / "other.h5"
@@ -296,7 +321,7 @@ def test_swapped_rows_are_found(path, rows):
 
     with pytest.raises(CorruptCacheError, match=ADVICE):
         take_all(path)
-    with pytest.raises(CorruptCacheError, match="row .* the first"):
+    with pytest.raises(CorruptCacheError, match=r"row .* the first"):
         next(cache.read_rows("train", np.array(rows)))
 
 

@@ -68,8 +68,11 @@ def test_pictures_are_compared_by_content(pictures):
     rows = np.array([0, 1, 2])
 
     have = pictures.have("train", rows, digests_of(b"a", b"x", b""))
+    no_digest = np.zeros((1, 32), np.uint8)
+    have_none = pictures.have("train", np.array([2]), no_digest)
 
     assert have.tolist() == [True, False, False]
+    assert have_none.tolist() == [False]
     np.testing.assert_array_equal(
         pictures.digests("train", rows[:2]), digests_of(b"a", b"b")
     )

@@ -30,6 +30,7 @@ from tests.drawn_caches import assert_equal_datasets
 from tests.drawn_caches import change_bytes
 from tests.drawn_caches import files_in
 from tests.drawn_caches import flip_a_bit
+from tests.drawn_caches import place_of
 from tests.drawn_caches import read_datasets
 from tests.stopping_console import StoppingConsole
 
@@ -127,6 +128,19 @@ def test_corrupt_target_is_refused(build, tmp_path):
         build(cache_path=path)
 
     assert path.read_text() == "precious"
+
+
+def test_target_with_a_damaged_index_is_refused(build):
+    """It is not built anew in silence: it can be repaired for less."""
+    path = build().cache.path
+    column = open_cache(path).seal.columns["test"]["labels"]
+    change_bytes(path, *place_of(column, 0, 3), flip_a_bit)
+    before = path.read_bytes()
+
+    with pytest.raises(CorruptCacheError, match=r"verify .* --repair`"):
+        build()
+
+    assert path.read_bytes() == before
 
 
 def test_overwrite_replaces_the_target(build, tmp_path):
@@ -350,7 +364,7 @@ def test_waiting_for_another_builder_computes_nothing(build, tmp_path, capsys):
     finished = build().cache.path
     path = tmp_path / "elsewhere" / "mine.h5"
     path.parent.mkdir()
-    is_held = threading.Event()
+    is_held, inodes = threading.Event(), []
 
     def hold():
         quiet = Console(is_quiet=True)
@@ -361,6 +375,7 @@ def test_waiting_for_another_builder_computes_nothing(build, tmp_path, capsys):
                     break
                 time.sleep(0.05)
             shutil.copy(finished, path)
+            inodes.append(path.stat().st_ino)
 
     holder = threading.Thread(target=hold)
     holder.start()
@@ -375,6 +390,7 @@ def test_waiting_for_another_builder_computes_nothing(build, tmp_path, capsys):
 
     assert waiting.num_computed == 0
     assert waiting.cache.path == path
+    assert [path.stat().st_ino] == inodes  # Not written anew.
 
 
 def test_a_finished_cache_is_found_without_the_lock(build):

@@ -64,7 +64,7 @@ def test_columns_are_as_asked_for(path, places):
         found = {
             split: {
                 name: (
-                    np.dtype((f"S{dataset.dtype.itemsize}")).str
+                    np.dtype(f"S{dataset.dtype.itemsize}").str
                     if dataset.dtype.kind == "S"
                     else dataset.dtype.str,
                     dataset.shape,
@@ -145,7 +145,9 @@ def test_attributes_may_be_long(path):
     """Thousands of pictures left out make more than HDF5's usual 64 KiB."""
     text = b"x" * 10**6
 
-    create_file(path, COLUMNS, attributes={"a": text}, reserved_bytes=RESERVED_BYTES)
+    create_file(
+        path, COLUMNS, attributes={"a": text}, reserved_bytes=RESERVED_BYTES
+    )
 
     with h5py.File(path) as file:
         assert bytes(file.attrs["a"]) == text
@@ -165,6 +167,11 @@ def test_equal_calls_give_equal_files(path, tmp_path):
     """No clock and no random number is in the structure."""
     other = tmp_path / "other.h5"
     for place in (path, other):
-        create_file(place, COLUMNS, attributes={"a": b"b"}, reserved_bytes=RESERVED_BYTES)
+        create_file(
+            place,
+            COLUMNS,
+            attributes={"a": b"b"},
+            reserved_bytes=RESERVED_BYTES,
+        )
 
     assert path.read_bytes() == other.read_bytes()

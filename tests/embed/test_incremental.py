@@ -475,14 +475,6 @@ def test_a_parent_with_damaged_features_is_reported(build, train_dir):
     assert build().num_computed == NUM_VIEWS + 2 - 2
 
 
-def test_a_text_file_among_the_caches_is_passed_over(build, caches_dir):
-    """Other files are no parents, and no hindrance."""
-    caches_dir.mkdir(parents=True)
-    (caches_dir / "notes.h5").write_text("my notes")
-
-    assert build().num_computed == NUM_VIEWS
-
-
 def test_a_picture_that_changes_meanwhile_is_told(build, picture_folder):
     """Views of two pictures are never put side by side."""
     build(views=("plain",))

@@ -22,7 +22,7 @@ def test_no_journal_has_no_attempts(tmp_path):
 
 def test_each_attempt_is_counted_with_its_views(tmp_path):
     """Who ran when with what, and how many views, block by block."""
-    first = Journal(tmp_path, "litert")
+    first = Journal(tmp_path, "litert", ["older.h5"])
     first.begin_block("train", 0, 512)
     first.begin_block("train", 1, 512)
     second = Journal(tmp_path, "tensorflow")
@@ -32,6 +32,7 @@ def test_each_attempt_is_counted_with_its_views(tmp_path):
 
     assert [one.num_views for one in attempts] == [1024, 500]
     assert [one.engine for one in attempts] == ["litert", "tensorflow"]
+    assert [one.parents for one in attempts] == [("older.h5",), ()]
     assert {one.pid for one in attempts} == {os.getpid()}
     assert {one.host for one in attempts} == {host_name()}
     assert attempts[0].started <= attempts[1].started

@@ -145,7 +145,7 @@ def test_damaged_rows_are_never_handed_out(path):
     parent = CacheParent(open_cache(path), max_pixels=MAX_PIXELS)
 
     assert parent.read("train", np.array([6, 8])).shape == (2, 2, 4)
-    with pytest.raises(CorruptCacheError, match="verify .* --repair"):
+    with pytest.raises(CorruptCacheError, match=r"verify .* --repair"):
         parent.read("train", np.array([6, 7]))
 
 

@@ -38,9 +38,9 @@ def _plan(source):
     return plan
 
 
-def tasks_of(plan, num_rows=len(IDS)):
+def tasks_of(plan):
     """Returns rows and views to compute, of the training split."""
-    tasks = plan.list_tasks(list_blocks({"train": num_rows}))
+    tasks = plan.list_tasks(list_blocks({"train": len(IDS)}))
     return [(task.rows.tolist(), task.views) for task in tasks]
 
 

@@ -1,5 +1,7 @@
 """Tests for `embed.stamps`."""
 
+import errno
+import os
 import shutil
 import time
 
@@ -98,9 +100,20 @@ def test_a_failed_write_leaves_the_old_stamps(cache, stamps):
         write_stamps(cache, {**stamps, "file": stamps["train"]})
 
     assert files_in(cache.path.parent) == ["cache.h5", "cache.h5.stamps"]
-    np.testing.assert_array_equal(
-        read_stamps(cache, "train"), stamps["train"]
-    )
+    np.testing.assert_array_equal(read_stamps(cache, "train"), stamps["train"])
+
+
+def test_a_full_disk_costs_the_stamps_alone(cache, stamps, monkeypatch):
+    """The cache is whole without them, so that no error is made of it."""
+
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    write_stamps(cache, stamps)
+
+    assert_no_stamps(cache)
+    assert files_in(cache.path.parent) == ["cache.h5"]
 
 
 def test_what_was_written_just_now_tells_nothing():

@@ -1,6 +1,7 @@
 """No damage of a cache goes unseen: never is a wrong vector used."""
 
 import itertools
+import os
 import random
 import time
 
@@ -103,7 +104,6 @@ def test_the_parts_are_the_whole_file(built, parts):
     assert parts.keys() == set(PARTS)
 
 
-@pytest.mark.slow
 def test_any_flipped_byte_is_seen(damaged, original):
     """A reading refuses or is right, and `verify` says where the damage is."""
     path = damaged()
@@ -230,6 +230,23 @@ def test_truncated_at_40_places(built, damaged, original):
     assert_equal_datasets(read_datasets(found.cache.path), original)
 
 
+def test_damage_while_a_cache_is_open(built, damaged):
+    """Rows that were checked before are checked again once it was written."""
+    features = built.seal.columns["train"]["features"]
+    for change in (
+        lambda path: change_bytes(path, *place_of(features, 9, 9), invert),
+        lambda path: os.truncate(path, features.offset + 1),
+    ):
+        path = damaged()
+        cache = open_cache(path)
+        cache.take(Selection("train"))
+        cache.take(Selection("train"), is_trusted=True)
+        change(path)
+
+        with pytest.raises(CorruptCacheError, match=r"row [09]"):
+            cache.take(Selection("train"), is_trusted=True)
+
+
 @pytest.mark.parametrize("kind", ["empty", "text", "HDF5", "weights"])
 def test_files_that_are_no_caches(damaged, foreign, kind):
     """They are refused by `open_cache` and `verify_cache`, and say why."""
@@ -242,7 +259,6 @@ def test_files_that_are_no_caches(damaged, foreign, kind):
         verify_cache(path, console=QUIET)
 
 
-@pytest.mark.slow
 def test_fuzzed_files(built, damaged, original, foreign):
     """Whatever bytes a file holds: an error of ours or right rows, in time."""
     whole = built.path.read_bytes()

@@ -5,10 +5,10 @@ import importlib.util
 import numpy as np
 import pytest
 
+from embed.agreement import check_engine
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
 from embed.devices import prepare_devices
-from embed.embedder import check_engine
 from embed.engines import ENGINES
 from embed.engines import choose_engine
 from embed.engines import create_engine
