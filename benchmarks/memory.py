@@ -69,7 +69,7 @@ def draw_pictures(folder: Path, count: int) -> None:
 def build(folder: str) -> float:
     """Builds the cache and returns the peak memory of this process, in MB."""
     from embed.backbones import BackboneRequest
-    from embed.build_request import BuildRequest
+    from embed.building.request import BuildRequest
     from embed.extract import build_cache
     from embed.sources import SourceRequest
 

@@ -27,9 +27,6 @@ import numpy as np
 from embed.backbones import BackboneRequest
 from embed.cache import FeatureCache
 from embed.cache import open_cache
-from embed.cache_writer import FeatureRows
-from embed.cache_writer import SplitContent
-from embed.cache_writer import write_cache
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.provenance import Provenance
@@ -39,6 +36,9 @@ from embed.sources import SourceRequest
 from embed.spec import CacheSpec
 from embed.spec import SplitSpec
 from embed.spec import digest_rows
+from embed.storage.writer import FeatureRows
+from embed.storage.writer import SplitContent
+from embed.storage.writer import write_cache
 from embed.stream import choose_reader
 from head.refit import take_train_and_val
 from head.spec import HeadSpec

@@ -25,9 +25,9 @@ from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
 from embed.errors import StorageError
-from embed.seal import BUILD_COMMAND
 from embed.spec import CacheSpec
 from embed.spec import describe_differences
+from embed.storage.seal import BUILD_COMMAND
 
 CACHES, SEARCHES, RUNS, MODELS = "caches", "searches", "runs", "models"
 

@@ -15,10 +15,11 @@ features:
     attribute provenance    JSON of a `Provenance`, bytes
 
 Every column is contiguous, and every byte of the file is covered by a digest:
-rows by their own, all else by the seal (`embed/seal.py`), which is checked
-when a cache is opened. Rows are read at their places, so that a damaged file
-is never parsed. Equal specs give equal columns, bit by bit. A cache is complete
-or absent: it is written beside its final path, then moved there.
+rows by their own, all else by the seal (`embed/storage/seal.py`), which is
+checked when a cache is opened. Rows are read at their places, so that a
+damaged file is never parsed. Equal specs give equal columns, bit by bit. A
+cache is complete or absent: it is written beside its final path, then moved
+there.
 """
 
 import hashlib
@@ -32,20 +33,20 @@ from pathlib import Path
 import numpy as np
 
 from embed.ahead import map_ahead
-from embed.columns import empty_aligned
-from embed.columns import read_into
-from embed.columns import read_readable
 from embed.devices import num_cpu_threads
 from embed.errors import MissingArtifactError
 from embed.rows import RowIndex
 from embed.rows import Rows
 from embed.rows import StoredRows
-from embed.seal import BUILD_COMMAND
-from embed.seal import Seal
-from embed.seal import corrupt
-from embed.seal import read_seal
 from embed.spec import digest_arrays
 from embed.splits import Selection
+from embed.storage.columns import empty_aligned
+from embed.storage.columns import read_into
+from embed.storage.columns import read_readable
+from embed.storage.seal import BUILD_COMMAND
+from embed.storage.seal import Seal
+from embed.storage.seal import corrupt
+from embed.storage.seal import read_seal
 
 INDEX_COLUMNS = ("labels", "image_ids", "content_digests", "is_oriented")
 ROW_DIGESTS = "row_digests"

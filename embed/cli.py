@@ -20,13 +20,13 @@ from embed.console import VerboseOption
 from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
-from embed.housekeeping import run_diff
-from embed.housekeeping import run_info
-from embed.housekeeping import run_list
-from embed.housekeeping import run_prune
-from embed.housekeeping import run_verify
 from embed.presets import PRESETS
 from embed.presets import PresetName
+from embed.upkeep.commands import run_diff
+from embed.upkeep.commands import run_info
+from embed.upkeep.commands import run_list
+from embed.upkeep.commands import run_prune
+from embed.upkeep.commands import run_verify
 
 DEFAULT_BATCH_SIZE = 32  # Larger batches gain nothing on a CPU.
 
@@ -124,7 +124,7 @@ def run_build_cache(
     ) as console:
         from embed.backbones import BackboneRequest
         from embed.backbones.request import DEFAULT_WEIGHTS
-        from embed.build_request import BuildRequest
+        from embed.building.request import BuildRequest
         from embed.extract import build_cache
         from embed.images import DEFAULT_MAX_PIXELS
         from embed.sources import SourceRequest

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from embed.decoding.header import Header
+from embed.decoding.header import explain_damage
+from embed.decoding.header import read_header
 from embed.errors import PipelineError
-from embed.header import Header
-from embed.header import explain_damage
-from embed.header import read_header
 
 if TYPE_CHECKING:
     import tensorflow as tf

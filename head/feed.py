@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from embed.ahead import map_ahead
-from embed.columns import ALIGNED_BYTES
 from embed.devices import prepare_devices
 from embed.rows import Rows
+from embed.storage.columns import ALIGNED_BYTES
 from embed.stream import RowStream
 
 Chunk = tuple[Any, ...]  # Tensors: TensorFlow has no types.

@@ -75,7 +75,7 @@ def _tiny_module_dir(tmp_path_factory):
 def _tiny_request(picture_folder, tiny_module_dir):
     """The build of the drawn pictures with the tiny backbone, both views."""
     from embed.backbones import BackboneRequest
-    from embed.build_request import BuildRequest
+    from embed.building.request import BuildRequest
     from embed.sources import SourceRequest
 
     return BuildRequest(
@@ -152,15 +152,15 @@ def draw_cache(
     """Writes a cache of 3 classes, 2 views and 8 features."""
     from embed.backbones.request import BackboneRequest
     from embed.cache import open_cache
-    from embed.cache_writer import FeatureRows
-    from embed.cache_writer import SplitContent
-    from embed.cache_writer import write_cache
     from embed.provenance import Provenance
     from embed.rows import DIGEST_BYTES
     from embed.sources.source import SourceRequest
     from embed.spec import CacheSpec
     from embed.spec import SplitSpec
     from embed.spec import digest_rows
+    from embed.storage.writer import FeatureRows
+    from embed.storage.writer import SplitContent
+    from embed.storage.writer import write_cache
 
     rng = np.random.default_rng(seed)
     centers = rng.normal(size=(len(CLASS_NAMES), POINTS_DIM))

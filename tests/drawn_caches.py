@@ -11,9 +11,6 @@ import h5py
 import numpy as np
 
 from embed.backbones.request import BackboneRequest
-from embed.cache_writer import FeatureRows
-from embed.cache_writer import SplitContent
-from embed.cache_writer import write_cache
 from embed.provenance import Attempt
 from embed.provenance import Provenance
 from embed.provenance import SkippedImage
@@ -21,6 +18,9 @@ from embed.rows import StoredRows
 from embed.sources.source import SourceRequest
 from embed.spec import CacheSpec
 from embed.spec import SplitSpec
+from embed.storage.writer import FeatureRows
+from embed.storage.writer import SplitContent
+from embed.storage.writer import write_cache
 
 NUM_VIEWS, FEATURE_DIM = 2, 4
 COLUMNS = (

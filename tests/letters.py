@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from embed.building.parents import KnownRows
+from embed.building.parents import Parent
 from embed.images import digest_content
-from embed.parents import KnownRows
-from embed.parents import Parent
 from embed.sources import Picture
 from embed.sources import Source
 from embed.sources import SplitIndex
-from embed.stamps import NO_STAMP
+from embed.storage.stamps import NO_STAMP
 
 IDS = ("a", "b", "c", "d", "e")
 ROWS = np.arange(len(IDS))

@@ -30,7 +30,7 @@ def write_noise(folder, *, num_train, num_test=4, seed=0, name="{:04}.png"):
 def request_of(folder, module_dir, **fields):
     """Returns the build of a folder with the tiny backbone, both views."""
     from embed.backbones import BackboneRequest
-    from embed.build_request import BuildRequest
+    from embed.building.request import BuildRequest
     from embed.sources import SourceRequest
 
     return BuildRequest(

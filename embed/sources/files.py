@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from embed.decoding.formats import NUM_FIRST_BYTES
+from embed.decoding.formats import PICTURE_SUFFIXES
+from embed.decoding.formats import is_picture
 from embed.errors import SourceError
-from embed.formats import NUM_FIRST_BYTES
-from embed.formats import PICTURE_SUFFIXES
-from embed.formats import is_picture
 
 # What systems leave in folders, beside all that starts with a dot.
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})

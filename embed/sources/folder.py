@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from embed.decoding.formats import DECODED
 from embed.errors import SourceError
-from embed.formats import DECODED
 from embed.sources.files import ERRORS_OF_ONE_FILE
 from embed.sources.files import Listing
 from embed.sources.files import UnfitFileError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from embed.backbones import BackboneRequest
-from embed.build_request import BuildRequest
+from embed.building.request import BuildRequest
 from embed.extract import build_cache
 from embed.images import ImageDecoder
 from embed.origin import load_backbone_of

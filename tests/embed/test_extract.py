@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from embed.building.lock import lock_build
 from embed.cache import open_cache
 from embed.console import Console
 from embed.errors import BadImagesError
@@ -22,7 +23,6 @@ from embed.errors import SourceError
 from embed.errors import StaleCacheError
 from embed.errors import StorageError
 from embed.extract import build_cache
-from embed.lock import lock_build
 from embed.provenance import host_name
 from embed.sources import SourceRequest
 from embed.splits import Selection

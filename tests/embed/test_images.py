@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embed.header import read_header
+from embed.decoding.header import read_header
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
 from embed.images import decode_and_resize

@@ -14,11 +14,11 @@ import pytest
 
 from embed.cache import FeatureCache
 from embed.cache import open_cache
-from embed.columns import read_column
-from embed.columns import read_readable
 from embed.errors import CorruptCacheError
-from embed.hdf5 import PAGE_BYTES
 from embed.splits import Selection
+from embed.storage.columns import read_column
+from embed.storage.columns import read_readable
+from embed.storage.hdf5 import PAGE_BYTES
 from tests.children import run_forked
 from tests.drawn_caches import draw_rows
 from tests.drawn_caches import write_drawn_cache

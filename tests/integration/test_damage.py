@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from embed.blocks import BLOCK_ROWS
+from embed.building.blocks import BLOCK_ROWS
 from embed.cache import open_cache
 from embed.cache import open_damaged
 from embed.console import Console
@@ -18,10 +18,10 @@ from embed.errors import CorruptCacheError
 from embed.errors import MissingArtifactError
 from embed.errors import StaleCacheError
 from embed.extract import build_cache
-from embed.hdf5 import PAGE_BYTES
-from embed.repair import repair_cache
 from embed.splits import Selection
-from embed.verify import verify_cache
+from embed.storage.hdf5 import PAGE_BYTES
+from embed.upkeep.repair import repair_cache
+from embed.upkeep.verify import verify_cache
 from tests.children import run_forked
 from tests.drawn_caches import COLUMNS
 from tests.drawn_caches import assert_equal_datasets

@@ -20,7 +20,7 @@ from PIL import Image
 
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
-from embed.build_request import BuildRequest
+from embed.building.request import BuildRequest
 from embed.engines import ENGINES
 from embed.engines import create_engine
 from embed.extract import BuildResult

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from embed.blocks import BLOCK_ROWS
+from embed.building.blocks import BLOCK_ROWS
 from embed.cache import open_cache
 from embed.extract import build_cache
 from tests.children import start

@@ -1,7 +1,7 @@
 """What trainings and searches write is what `embed prune` understands."""
 
 from embed.console import Console
-from embed.prune import plan_prune
+from embed.upkeep.prune import plan_prune
 from head.refit import train_run
 from head.spec import HeadSpec
 from tune.search import run_search

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from embed import blocks
+from embed.building import blocks
 from embed.engines import ENGINES
 from embed.errors import EngineError
 from embed.extract import build_cache

@@ -5,9 +5,9 @@ import importlib.util
 import numpy as np
 import pytest
 
-from embed.agreement import check_engine
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
+from embed.building.agreement import check_engine
 from embed.devices import prepare_devices
 from embed.engines import ENGINES
 from embed.engines import choose_engine

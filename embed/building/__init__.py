@@ -1,0 +1,1 @@
+"""How a feature cache comes about: known rows, missing ones, the file."""

@@ -1,0 +1,212 @@
+"""From known rows to the finished file of a cache."""
+
+import functools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from embed.building.blocks import BLOCK_ROWS
+from embed.building.current import CurrentPictures
+from embed.building.embedder import BadImage
+from embed.building.lock import is_being_built
+from embed.building.parents import BUILDING
+from embed.building.parents import BlocksParent
+from embed.building.parents import CacheParent
+from embed.building.plan import NOBODY
+from embed.building.plan import Plan
+from embed.cache import FeatureCache
+from embed.cache import open_cache
+from embed.console import Console
+from embed.errors import BadImagesError
+from embed.errors import CorruptCacheError
+from embed.provenance import Provenance
+from embed.provenance import SkippedImage
+from embed.sources import Source
+from embed.spec import CacheSpec
+from embed.storage.seal import BUILD_COMMAND
+from embed.storage.stamps import write_stamps
+from embed.storage.writer import FeatureRows
+from embed.storage.writer import SplitContent
+from embed.storage.writer import write_cache
+
+NUM_LISTED = 5  # Bad pictures named in the error line; stderr lists them all.
+
+
+def list_caches(plan: Plan) -> tuple[str, ...]:
+    """Returns the names of the caches from which a plan takes rows."""
+    used = plan.used_parents()
+    return tuple(p.path.name for p in used if isinstance(p, CacheParent))
+
+
+class Assembly:
+    """The rows of a cache that is about to be written.
+
+    Args:
+        plan: Where they come from.
+        spec: What they are determined by.
+        source: Knows ids and labels.
+        pictures: The same, as they are now.
+        bad: By split and row the pictures that cannot be decoded.
+
+    Raises:
+        CorruptCacheError: If a row is neither known nor bad.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        spec: CacheSpec,
+        source: Source,
+        pictures: CurrentPictures,
+        bad: dict[tuple[str, int], BadImage],
+    ) -> None:
+        self._plan, self._spec = plan, spec
+        self._source, self._pictures = source, pictures
+        self._bad = {**self._known_bad(), **bad}
+        self._rows = {split: self._good_rows(split) for split in spec.splits}
+        caches = [p for p in plan.used_parents() if isinstance(p, CacheParent)]
+        self.parent_names = list_caches(plan)
+        self.engine = caches[0].cache.provenance.engine if caches else ""
+
+    @property
+    def skipped(self) -> tuple[SkippedImage, ...]:
+        """The pictures without a row, by split and row."""
+        return tuple(
+            SkippedImage(
+                split=split,
+                image_id=self._source.splits[split].image_ids[row],
+                reason=image.reason,
+                content_digest=image.content_digest.hex(),
+            )
+            for split in self._spec.splits
+            for (name, row), image in sorted(self._bad.items())
+            if name == split
+        )
+
+    @property
+    def num_oriented(self) -> int:
+        """Number of pictures with an EXIF orientation."""
+        return sum(
+            int(self._plan.known(split, rows)[1].sum())
+            for split, rows in self._rows.items()
+        )
+
+    def require_rows(self, on_error: str, console: Console) -> None:
+        """Refuses bad pictures, where that is wanted, and empty splits.
+
+        Raises:
+            BadImagesError: Names them; the console has listed them all.
+        """
+        skipped = self.skipped
+        is_whole = all(len(rows) for rows in self._rows.values())
+        if not skipped or (on_error == "skip" and is_whole):
+            return
+        for image in skipped:
+            console.say(f"{image.split} {image.image_id}: {image.reason}")
+        named = ", ".join(
+            f"{image.image_id} ({image.reason})"
+            for image in skipped[:NUM_LISTED]
+        )
+        more = len(skipped) - NUM_LISTED
+        raise BadImagesError(
+            f"{len(skipped)} pictures cannot be decoded: {named}"
+            f"{f' and {more} more, listed above' if more > 0 else ''}. "
+            "Expected: JPEG, PNG, BMP, GIF or WebP. The other features are "
+            f"kept: mend or remove them and run `{BUILD_COMMAND}` again, or "
+            "leave them out with `--on-error skip`."
+        )
+
+    def write(
+        self, path: Path, provenance: Provenance, feature_dim: int
+    ) -> FeatureCache:
+        """Writes the cache and what its pictures are known by."""
+        write_cache(
+            path,
+            spec=self._spec,
+            provenance=provenance,
+            feature_dim=feature_dim,
+            splits={
+                split: SplitContent(
+                    image_ids=self._source.splits[split].take(rows).image_ids,
+                    labels=self._source.splits[split].labels[rows],
+                    read=functools.partial(self._read, split),
+                )
+                for split, rows in self._rows.items()
+            },
+        )
+        cache = open_cache(path)
+        write_stamps(
+            cache,
+            {
+                split: self._pictures.stamps(split)[rows]
+                for split, rows in self._rows.items()
+            },
+        )
+        return cache
+
+    def remove_used_up(self, folder: Path) -> None:
+        """Removes builds that were cut off, all of whose rows are used.
+
+        A build whose bad pictures were taken away goes on under another name;
+        one that holds any other row, or view, is kept.
+        """
+        for number, parent in enumerate(self._plan.parents):
+            cache_path = parent.path.with_name(
+                parent.path.name.removesuffix(BUILDING)
+            )
+            if (
+                isinstance(parent, BlocksParent)
+                and parent.path.parent == folder
+                and set(parent.views) <= set(self._plan.views)
+                and all(
+                    int((plan.parents == number).sum())
+                    == len(parent.known(split).image_ids)
+                    for split, plan in self._plan.splits.items()
+                )
+                and not is_being_built(cache_path)
+            ):
+                shutil.rmtree(parent.path, ignore_errors=True)
+
+    def _read(self, split: str) -> Iterator[FeatureRows]:
+        """Yields rows for the file, some hundreds at a time."""
+        rows = self._rows[split]
+        for start in range(0, len(rows), BLOCK_ROWS):
+            piece = rows[start : start + BLOCK_ROWS]
+            digests, is_oriented = self._plan.known(split, piece)
+            yield FeatureRows(
+                features=self._plan.read(split, piece, self._spec.views),
+                content_digests=digests,
+                is_oriented=is_oriented,
+            )
+
+    def _known_bad(self) -> dict[tuple[str, int], BadImage]:
+        return {
+            (split, row): BadImage(
+                row,
+                self._pictures.digests(split, np.array([row])).tobytes(),
+                reason,
+            )
+            for split, plan in self._plan.splits.items()
+            for row, reason in plan.errors.items()
+        }
+
+    def _good_rows(self, split: str) -> np.ndarray:
+        parents = self._plan.splits[split].parents
+        partial = [
+            number
+            for number in range(NOBODY, len(self._plan.parents))
+            if self._plan.missing_views(number)
+        ]
+        is_bad = np.zeros(len(parents), bool)
+        is_bad[[row for name, row in self._bad if name == split]] = True
+        num_lost = int((~is_bad & np.isin(parents, partial)).sum())
+        if num_lost:
+            raise CorruptCacheError(
+                f"{num_lost} rows of {split} were damaged or removed while the "
+                f"cache was built. Run `{BUILD_COMMAND}` again: it computes "
+                "them."
+            )
+        return np.flatnonzero(~is_bad)

@@ -1,0 +1,287 @@
+"""The building of one cache: what is missing, computed; then the file."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from embed.artifacts import write_text
+from embed.backbones import Backbone
+from embed.building.agreement import check_engine
+from embed.building.assembly import Assembly
+from embed.building.assembly import list_caches
+from embed.building.blocks import Block
+from embed.building.blocks import join_blocks
+from embed.building.blocks import list_blocks
+from embed.building.blocks import read_block
+from embed.building.blocks import write_block
+from embed.building.current import CurrentPictures
+from embed.building.embedder import BadImage
+from embed.building.embedder import Embedder
+from embed.building.embedder import TaskResult
+from embed.building.journal import Journal
+from embed.building.journal import read_journal
+from embed.building.parents import BUILDING
+from embed.building.parents import SPEC
+from embed.building.parents import BlocksParent
+from embed.building.parents import Parent
+from embed.building.parents import read_spec
+from embed.building.plan import Plan
+from embed.building.plan import Task
+from embed.building.plan import make_plan
+from embed.building.request import BuildRequest
+from embed.cache import FeatureCache
+from embed.cache import open_cache
+from embed.console import Console
+from embed.devices import prepare_devices
+from embed.engines import create_engine
+from embed.errors import PipelineError
+from embed.errors import SourceError
+from embed.images import ImageDecoder
+from embed.provenance import Provenance
+from embed.provenance import host_name
+from embed.provenance import installed_versions
+from embed.provenance import now
+from embed.sources import Source
+from embed.spec import CacheSpec
+from embed.storage.seal import BUILD_COMMAND
+
+
+class Build:
+    """The building of one cache, whose blocks outlive a kill.
+
+    Args:
+        request: What to build.
+        spec: What its rows are determined by.
+        source: Where the images come from.
+        pictures: The same, as they are now.
+        backbone: What embeds them.
+        engine_name: What runs the backbone.
+        path: Where the finished cache goes.
+        parents: Where rows may be known already.
+    """
+
+    def __init__(
+        self,
+        request: BuildRequest,
+        spec: CacheSpec,
+        source: Source,
+        pictures: CurrentPictures,
+        backbone: Backbone,
+        engine_name: str,
+        path: Path,
+        parents: Sequence[Parent],
+    ) -> None:
+        self._request, self._spec, self._source = request, spec, source
+        self._pictures, self._backbone = pictures, backbone
+        self._engine_name, self._path = engine_name, path
+        self._parents = list(parents)
+        self._build_dir = build_dir_of(path)
+        self._keys = list_blocks(
+            {name: split.num_images for name, split in spec.splits.items()}
+        )
+        self._bad: dict[tuple[str, int], BadImage] = {}
+        self.num_computed = 0
+        self.num_decoded = 0
+        self.seconds: dict[str, float] = {}
+
+    def compute_missing(self, console: Console) -> None:
+        """Computes and writes every row that nobody knows."""
+        plan = self._plan()
+        tasks = plan.list_tasks(self._keys)
+        if not tasks:
+            return
+        self._build_dir.mkdir(parents=True, exist_ok=True)
+        write_text(self._build_dir / SPEC, self._spec.to_json())
+        total = sum(len(k.rows) for k in self._keys) * len(self._spec.views)
+        to_do = sum(task.num_views for task in tasks)
+        if to_do < total:
+            names = ", ".join(p.path.name for p in plan.used_parents())
+            console.say(f"{total - to_do:,} views are there, in {names}.")
+        engine = create_engine(
+            self._engine_name,
+            self._backbone,
+            self._request.batch_size,
+            self._spec.precision,
+        )
+        embedder = Embedder(
+            source=self._source,
+            engine=engine,
+            decoder=ImageDecoder(
+                self._spec.image_size, self._request.max_pixels
+            ),
+            feature_dim=self._backbone.feature_dim,
+            dtype=self._spec.dtype,
+        )
+        console.say(
+            f"Embedding {to_do:,} views of "
+            f"{sum(len(task.rows) for task in tasks):,} images with "
+            f"{self._spec.backbone} on {self._engine_name}."
+        )
+        journal = Journal(self._build_dir, self._engine_name, list_caches(plan))
+        write_seconds = 0.0
+        with console.progress(
+            "Embedding", total, "views", done=total - to_do
+        ) as progress:
+            results = embedder.compute(
+                tasks,
+                on_views=progress.advance,
+                on_first_images=lambda images: check_engine(
+                    engine, self._backbone, images, self._spec.precision
+                ),
+                on_task=lambda task: journal.begin_block(
+                    task.key.split, task.key.number, task.num_views
+                ),
+            )
+            for task, result in results:
+                began = time.monotonic()
+                self._keep(task, result, plan)
+                write_seconds += time.monotonic() - began
+        self.num_computed = embedder.num_computed
+        self.num_decoded = embedder.num_decoded
+        self.seconds = {**embedder.seconds, "write": write_seconds}
+
+    def assemble(self, console: Console) -> FeatureCache:
+        """Turns all that is known into one file and removes the blocks.
+
+        Raises:
+            BadImagesError: If pictures could not be decoded and the request
+                is to fail then, or if nothing of a split would be left. The
+                good rows are kept.
+        """
+        assembly = Assembly(
+            plan=self._plan(),
+            spec=self._spec,
+            source=self._source,
+            pictures=self._pictures,
+            bad=self._bad,
+        )
+        assembly.require_rows(self._request.on_error, console)
+        attempts = read_journal(self._build_dir)
+        engine = self._engine_name if attempts else assembly.engine
+        cache = assembly.write(
+            self._path,
+            Provenance(
+                source=self._request.source,
+                backbone=self._request.backbone,
+                engine=engine or self._engine_name,
+                max_pixels=self._request.max_pixels,
+                created=now(),
+                host=host_name(),
+                devices=prepare_devices().describe(),
+                versions=installed_versions(),
+                seconds=self.seconds,
+                skipped=assembly.skipped,
+                num_oriented=assembly.num_oriented,
+                parents=tuple(
+                    dict.fromkeys(
+                        [
+                            *(name for a in attempts for name in a.parents),
+                            *assembly.parent_names,
+                        ]
+                    )
+                ),
+                attempts=attempts,
+            ),
+            self._backbone.feature_dim,
+        )
+        shutil.rmtree(self._build_dir, ignore_errors=True)
+        assembly.remove_used_up(self._path.parent)
+        return cache
+
+    def _plan(self) -> Plan:
+        own = BlocksParent(self._build_dir, self._spec.views)
+        return make_plan(
+            self._spec,
+            self._pictures,
+            [own, *self._parents],
+            accepts_errors=self._request.on_error == "skip",
+        )
+
+    def _keep(self, task: Task, result: TaskResult, plan: Plan) -> None:
+        """Adds the result of a task to its block, on disk.
+
+        Raises:
+            SourceError: If a picture changed since the plan was made.
+        """
+        split, rows = task.key.split, result.rows
+        for image in result.bad:
+            self._bad[split, image.row] = image
+        if not len(rows):
+            return
+        image_ids = self._source.splits[split].image_ids
+        self._pictures.learn(split, rows, result.content_digests)
+        is_same = self._pictures.have(split, rows, result.content_digests)
+        if not is_same.all():
+            raise SourceError(
+                f"The picture {image_ids[int(rows[~is_same][0])]} changed "
+                "while the cache was built. What is finished is kept: run "
+                f"`{BUILD_COMMAND}` again."
+            )
+        features = result.features
+        if task.views != self._spec.views:
+            features = self._complete(task, result, plan)
+        ids = [image_ids[row].encode() for row in rows.tolist()]
+        block = Block(
+            image_ids=np.array(ids),
+            features=features,
+            content_digests=result.content_digests,
+            is_oriented=result.is_oriented,
+            stamps=self._pictures.stamps(split)[rows],
+        )
+        path = task.key.path_in(self._build_dir)
+        old = read_block(path)
+        if old is not None:
+            is_kept = ~np.isin(old.image_ids, block.image_ids)
+            block = join_blocks([old.take(np.flatnonzero(is_kept)), block])
+        write_block(block, path)
+
+    def _complete(
+        self, task: Task, result: TaskResult, plan: Plan
+    ) -> np.ndarray:
+        """Puts computed views beside those that a parent knows."""
+        split, rows = task.key.split, result.rows
+        views = self._spec.views
+        shape = len(rows), len(views), result.features.shape[2]
+        features = np.empty(shape, result.features.dtype)
+        columns = [views.index(view) for view in task.views]
+        features[:, columns] = result.features
+        known = [view for view in views if view not in task.views]
+        columns = [views.index(view) for view in known]
+        features[:, columns] = plan.read(split, rows, known)
+        return features
+
+
+def build_dir_of(path: Path) -> Path:
+    """Returns where the blocks of a cache lie until it is finished."""
+    return path.with_name(path.name + BUILDING)
+
+
+def remove_leftover(path: Path) -> None:
+    """Removes the blocks that a finished cache was made of.
+
+    They are there where a build was killed between its last two steps. The
+    journal tells them from those of another build that goes on there.
+    """
+    attempts = read_journal(build_dir_of(path))
+    with contextlib.suppress(PipelineError):
+        if attempts and open_cache(path).provenance.attempts == attempts:
+            shutil.rmtree(build_dir_of(path), ignore_errors=True)
+
+
+def set_aside_other_build(path: Path, spec: CacheSpec) -> None:
+    """Renames the blocks of a cache if their numbers mean other rows."""
+    build_dir = build_dir_of(path)
+    held = read_spec(build_dir)
+    if held is None and path.stem.endswith(spec.fingerprint()):
+        return  # Its name says what its file would: that was damaged.
+    if held is None:  # Nothing says what its vectors are.
+        shutil.rmtree(build_dir, ignore_errors=True)
+    elif held != spec:
+        name = build_dir.name.removesuffix(BUILDING)
+        aside = f"{name}.{held.fingerprint()}{BUILDING}"
+        shutil.rmtree(build_dir.with_name(aside), ignore_errors=True)
+        build_dir.rename(build_dir.with_name(aside))

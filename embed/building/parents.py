@@ -1,0 +1,285 @@
+"""Parents: where a build finds rows that were computed before.
+
+The finished caches and the blocks of builds that did not come to their end.
+Both know their rows by id and by the content of the picture.
+"""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pydantic
+
+from embed.building.blocks import INDEX_COLUMNS
+from embed.building.blocks import Block
+from embed.building.blocks import read_block
+from embed.cache import FeatureCache
+from embed.cache import open_cache
+from embed.errors import CorruptCacheError
+from embed.errors import PipelineError
+from embed.rows import DIGEST_BYTES
+from embed.spec import CacheSpec
+from embed.spec import is_kin
+from embed.storage.seal import BUILD_COMMAND
+from embed.storage.stamps import read_stamps
+
+BUILDING = ".building"  # What the folder of a build is called after a cache.
+SPEC = "spec.json"  # In that folder: the `CacheSpec` of the build.
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownRows:
+    """What a parent knows of a split.
+
+    Args:
+        image_ids: Ids, by position in the parent.
+        content_digests: uint8 `(num_rows, 32)`.
+        is_oriented: Booleans `(num_rows,)`.
+        stamps: int64 `(num_rows, 3)`, -1 where they tell nothing.
+        errors: By position why a picture could not be decoded.
+    """
+
+    image_ids: tuple[str, ...]
+    content_digests: np.ndarray
+    is_oriented: np.ndarray
+    stamps: np.ndarray
+    errors: dict[int, str] = dataclasses.field(default_factory=dict)
+
+
+class Parent(abc.ABC):
+    """Rows that were computed before.
+
+    Args:
+        path: Where they lie.
+        views: Names of the views, in the order they are stored.
+    """
+
+    def __init__(self, path: Path, views: tuple[str, ...]) -> None:
+        self.path, self.views = path, views
+
+    @abc.abstractmethod
+    def known(self, split: str) -> KnownRows:
+        """Returns what is known of a split, without the features."""
+
+    @abc.abstractmethod
+    def read(self, split: str, positions: np.ndarray) -> np.ndarray:
+        """Returns features `(num_rows, num_views, feature_dim)`, checked.
+
+        Raises:
+            CorruptCacheError: If they are not what was written.
+        """
+
+
+class CacheParent(Parent):
+    """The rows of a cache, and the pictures it left out.
+
+    Args:
+        cache: The cache.
+        max_pixels: A picture that was left out is known to be bad only where
+            the limit is the same.
+        is_good: By split booleans: rows to be used; default: all.
+    """
+
+    def __init__(
+        self,
+        cache: FeatureCache,
+        *,
+        max_pixels: int,
+        is_good: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        super().__init__(cache.path, cache.spec.views)
+        self.cache = cache
+        self._knows_errors = cache.provenance.max_pixels == max_pixels
+        self._is_good = is_good
+
+    @functools.cache  # noqa: B019  A parent lives as long as its build.
+    def known(self, split: str) -> KnownRows:
+        """Returns what is known of a split, without the features."""
+        if self._is_good is not None:
+            return self._known_good(split, self._is_good[split])
+        index = self.cache.index(split)
+        stamps = read_stamps(self.cache, split)
+        skipped = [
+            image
+            for image in self.cache.provenance.skipped
+            if image.split == split
+            and image.content_digest
+            and self._knows_errors
+        ]
+        count = len(index.labels)
+        digests = b"".join(bytes.fromhex(i.content_digest) for i in skipped)
+        return KnownRows(
+            image_ids=index.image_ids + tuple(i.image_id for i in skipped),
+            content_digests=np.concatenate(
+                [
+                    index.content_digests,
+                    np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES),
+                ]
+            ),
+            is_oriented=np.pad(index.is_oriented, (0, len(skipped))) != 0,
+            stamps=np.pad(
+                stamps, ((0, len(skipped)), (0, 0)), constant_values=-1
+            ),
+            errors={
+                count + place: image.reason
+                for place, image in enumerate(skipped)
+            },
+        )
+
+    def read(self, split: str, positions: np.ndarray) -> np.ndarray:
+        """Returns features `(num_rows, num_views, feature_dim)`, checked."""
+        if self._is_good is not None:
+            positions = np.flatnonzero(self._is_good[split])[positions]
+        pieces = self.cache.read_rows(split, positions)
+        return np.concatenate([stored.features for _, stored in pieces])
+
+    def _known_good(self, split: str, is_good: np.ndarray) -> KnownRows:
+        """Reads the good rows of a damaged cache; each vouches for itself."""
+        rows = np.flatnonzero(is_good)
+        index = self.cache.index_of_good(split, rows)
+        return KnownRows(
+            image_ids=index.image_ids,
+            content_digests=index.content_digests,
+            is_oriented=index.is_oriented != 0,
+            stamps=np.full((len(rows), 3), -1),
+        )
+
+
+class BlocksParent(Parent):
+    """The blocks of a build that is not finished.
+
+    Args:
+        build_dir: Its folder.
+        views: Names of the views, in the order they are stored.
+    """
+
+    def __init__(self, build_dir: Path, views: tuple[str, ...]) -> None:
+        super().__init__(build_dir, views)
+        self._starts: dict[str, np.ndarray] = {}
+        self._paths: dict[str, list[Path]] = {}
+        self._last: tuple[Path, Block] | None = None
+
+    @functools.cache  # noqa: B019  A parent lives as long as its build.
+    def known(self, split: str) -> KnownRows:
+        """Returns what is known of a split, without the features."""
+        indexes, self._paths[split] = [], []
+        for path in sorted((self.path / split).glob("*.npz")):
+            block = read_block(path)  # All of it: damage is found in time.
+            if block is not None:
+                indexes.append({n: getattr(block, n) for n in INDEX_COLUMNS})
+                self._paths[split].append(path)
+        sizes = [len(arrays["image_ids"]) for arrays in indexes]
+        self._starts[split] = np.cumsum([0, *sizes])
+
+        def join(name: str, empty: np.ndarray) -> np.ndarray:
+            return np.concatenate([empty, *(a[name] for a in indexes)])
+
+        ids = [i for arrays in indexes for i in arrays["image_ids"].tolist()]
+        return KnownRows(
+            image_ids=tuple(image_id.decode() for image_id in ids),
+            content_digests=join(
+                "content_digests", np.empty((0, DIGEST_BYTES), np.uint8)
+            ),
+            is_oriented=join("is_oriented", np.empty(0, bool)),
+            stamps=join("stamps", np.empty((0, 3), np.int64)),
+        )
+
+    def read(self, split: str, positions: np.ndarray) -> np.ndarray:
+        """Returns features `(num_rows, num_views, feature_dim)`, checked."""
+        known, starts = self.known(split), self._starts[split]
+        files = np.searchsorted(starts, positions, side="right") - 1
+        pieces = []
+        for number in np.unique(files):
+            path, of_file = (
+                self._paths[split][number],
+                positions[files == number],
+            )
+            block, rows = self._read_file(path), of_file - starts[number]
+            expected = known.content_digests[of_file]
+            # Whoever builds it may write it anew, with rows elsewhere.
+            if rows.max() >= len(block) or not np.array_equal(
+                block.content_digests[rows], expected
+            ):
+                raise _changed(path)
+            pieces.append(block.features[rows])
+        order = np.argsort(files, kind="stable")
+        features = np.concatenate(pieces)
+        result = np.empty_like(features)
+        result[order] = features
+        return result
+
+    def _read_file(self, path: Path) -> Block:
+        """Reads a block; the last one is kept, since the next rows follow."""
+        if self._last is None or self._last[0] != path:
+            block = read_block(path)
+            if block is None:
+                path.unlink(missing_ok=True)  # Else it would be found again.
+                raise _changed(path)
+            self._last = path, block
+        return self._last[1]
+
+
+def _changed(path: Path) -> CorruptCacheError:
+    return CorruptCacheError(
+        f"The block {path} was damaged, written anew or removed while the "
+        f"cache was built. Run `{BUILD_COMMAND}` again: it computes what it "
+        "cannot take over."
+    )
+
+
+def find_parents(
+    spec: CacheSpec, cache_paths: Iterable[Path], *, max_pixels: int
+) -> list[Parent]:
+    """Opens the caches, and builds cut off, that hold vectors of a spec.
+
+    Args:
+        spec: What is to be built.
+        cache_paths: Caches, the most likely first. Those that are damaged or
+            of other vectors are passed over.
+        max_pixels: Largest number of pixels a picture may have.
+    """
+    parents: list[Parent] = []
+    for path in cache_paths:
+        try:
+            cache = open_cache(path)
+            if is_kin(spec, cache.spec):
+                parent = CacheParent(cache, max_pixels=max_pixels)
+                for split in cache.num_images:
+                    parent.known(split)
+                parents.append(parent)
+        except PipelineError:
+            continue
+    return parents
+
+
+def find_builds(
+    spec: CacheSpec, folders: Iterable[Path], *, besides: Path
+) -> list[Parent]:
+    """Returns the builds in some folders that hold vectors of a spec.
+
+    Args:
+        spec: What is to be built.
+        folders: Where to look.
+        besides: Folder of the build that asks.
+    """
+    parents: list[Parent] = []
+    for folder in folders:
+        for build_dir in sorted(folder.glob(f"*{BUILDING}")):
+            held = read_spec(build_dir)
+            if build_dir == besides or held is None:
+                continue
+            if is_kin(spec, held):
+                parents.append(BlocksParent(build_dir, held.views))
+    return parents
+
+
+def read_spec(build_dir: Path) -> CacheSpec | None:
+    """Returns what a build is for, `None` where that cannot be read."""
+    try:
+        text = (build_dir / SPEC).read_text("utf-8")
+        return CacheSpec.model_validate_json(text)
+    except (OSError, UnicodeDecodeError, pydantic.ValidationError):
+        return None

@@ -1,0 +1,1 @@
+"""How a feature cache lies in its file."""

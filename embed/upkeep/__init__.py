@@ -1,0 +1,1 @@
+"""How feature caches are looked after once they are there."""

@@ -1,0 +1,117 @@
+"""What there is to say about a cache, and about all of them."""
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+from embed.artifacts import CACHES
+from embed.artifacts import iterate_caches
+from embed.building.lock import is_being_built
+from embed.building.parents import BUILDING
+from embed.building.parents import BlocksParent
+from embed.building.parents import read_spec
+from embed.cache import FeatureCache
+from embed.console import format_seconds
+
+BYTES_PER_MB = 1e6
+TABLE_WIDTH = 200  # Characters: names and handles are never cut.
+
+
+def describe(cache: FeatureCache) -> dict[str, Any]:
+    """Returns the whole provenance of a cache."""
+    return {
+        "cache": str(cache.path),
+        "fingerprint": cache.fingerprint,
+        "num_images": cache.num_images,
+        "num_views": len(cache.spec.views),
+        "feature_dim": cache.feature_dim,
+        "num_bytes": cache.path.stat().st_size,
+        "spec": cache.spec.model_dump(mode="json"),
+        "provenance": cache.provenance.model_dump(mode="json"),
+    }
+
+
+def list_caches(artifacts_dir: Path) -> list[dict[str, Any]]:
+    """Returns a row for each cache file and for each unfinished build."""
+    rows = []
+    for path, cache in iterate_caches(artifacts_dir):
+        row = {**_file_facts(path), "status": "complete"}
+        if isinstance(cache, FeatureCache):
+            row |= {
+                "fingerprint": cache.fingerprint,
+                "dataset": cache.spec.dataset,
+                "backbone": cache.spec.backbone,
+                "num_images": sum(cache.num_images.values()),
+                "num_views": len(cache.spec.views),
+            }
+        else:
+            row |= {"status": "unusable", "error": str(cache)}
+        rows.append(row)
+    for build_dir in sorted((artifacts_dir / CACHES).glob(f"*{BUILDING}")):
+        rows.append({**_file_facts(build_dir), **_build_facts(build_dir)})
+    return rows
+
+
+def draw_table(rows: list[dict[str, Any]], artifacts_dir: Path) -> str:
+    """Returns the rows as a table for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return (
+            f"No caches in {artifacts_dir / CACHES}. Build one with "
+            "`python -m embed build-cache`."
+        )
+    table = Table(box=None, pad_edge=False)
+    columns = ("cache", "status", "dataset", "backbone", "images", "MB", "age")
+    for name in columns:
+        is_number = name in ("images", "MB", "age")
+        table.add_column(name, justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(
+            Path(row["cache"]).name,
+            row["status"],
+            row.get("dataset", ""),
+            row.get("backbone", ""),
+            f"{row['num_images']:,}" if "num_images" in row else "",
+            f"{row['num_bytes'] / BYTES_PER_MB:,.1f}",
+            format_seconds(row["age_seconds"]),
+        )
+    text = io.StringIO()
+    Console(file=text, width=TABLE_WIDTH).print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def count_bytes(path: Path) -> int:
+    """Returns the size of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*")]
+    return sum(f.stat().st_size for f in files if f.is_file())
+
+
+def _build_facts(build_dir: Path) -> dict[str, Any]:
+    """Returns what a build is for and how far it came."""
+    cache_path = build_dir.with_name(build_dir.name.removesuffix(BUILDING))
+    status = "building" if is_being_built(cache_path) else "unfinished"
+    spec = read_spec(build_dir)
+    if spec is None:
+        return {"status": status}
+    parent = BlocksParent(build_dir, spec.views)
+    num_images = sum(split.num_images for split in spec.splits.values())
+    num_done = sum(len(parent.known(s).image_ids) for s in spec.splits)
+    return {
+        "status": f"{status}, {num_done / num_images:.0%} computed",
+        "fingerprint": spec.fingerprint(),
+        "dataset": spec.dataset,
+        "backbone": spec.backbone,
+        "num_images": num_images,
+        "num_views": len(spec.views),
+    }
+
+
+def _file_facts(path: Path) -> dict[str, Any]:
+    return {
+        "cache": str(path),
+        "num_bytes": count_bytes(path),
+        "age_seconds": max(time.time() - path.stat().st_mtime, 0.0),
+    }

@@ -1,0 +1,195 @@
+"""Prune: remove the caches that nothing made of them refers to.
+
+Runs and searches say in `run.json` and `search.json` which cache they were
+made on, a search that is not finished in `spec.json`. A record that cannot be
+read may refer to any cache, so that nothing is removed while there is one.
+"""
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from embed.artifacts import CACHES
+from embed.artifacts import RUNS
+from embed.artifacts import SEARCHES
+from embed.artifacts import newest_first
+from embed.building.lock import is_being_built
+from embed.building.parents import BUILDING
+from embed.cache import open_damaged
+from embed.errors import PipelineError
+from embed.memory import format_size
+from embed.spec import CacheSpec
+from embed.upkeep.listing import count_bytes
+
+RECORDS = (f"{RUNS}/*/run.json", f"{SEARCHES}/*/search.json")
+UNFINISHED_SEARCHES = f"{SEARCHES}/.building/*/spec.json"
+# Nobody's once their cache is gone; halves of files not before either.
+SCRAP = re.compile(r"(.+\.h5)(\.lock|\.part|\.stamps(\.\d+\.part)?)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A file or folder among the caches.
+
+    Args:
+        path: Where it lies.
+        reason: Why it goes, or stays.
+        num_bytes: Its size.
+    """
+
+    path: Path
+    reason: str
+    num_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruning:
+    """What goes and what stays.
+
+    Args:
+        removed: What goes.
+        kept: What stays.
+    """
+
+    removed: tuple[Entry, ...]
+    kept: tuple[Entry, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all that goes."""
+        return sum(entry.num_bytes for entry in self.removed)
+
+    def to_payload(self) -> dict[str, Any]:
+        """Returns what `--json` prints."""
+
+        def list_entries(entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+            return [
+                {
+                    "path": str(entry.path),
+                    "reason": entry.reason,
+                    "num_bytes": entry.num_bytes,
+                }
+                for entry in entries
+            ]
+
+        return {
+            "removed": list_entries(self.removed),
+            "kept": list_entries(self.kept),
+            "num_bytes": self.num_bytes,
+        }
+
+    def to_text(self) -> str:
+        """Returns a line for each, for people."""
+        return "\n".join(
+            f"{verb} {entry.path} ({format_size(entry.num_bytes)}): "
+            f"{entry.reason}."
+            for verb, entries in (("Keep", self.kept), ("Remove", self.removed))
+            for entry in entries
+        )
+
+
+def plan_prune(artifacts_dir: Path, *, takes_unfinished: bool) -> Pruning:
+    """Finds out what nothing refers to, and removes nothing.
+
+    Args:
+        artifacts_dir: Folder of everything written.
+        takes_unfinished: Whether builds that were cut off go too.
+
+    Raises:
+        PipelineError: If a record cannot be read.
+    """
+    referred = set(_referred_fingerprints(artifacts_dir))
+    folder = artifacts_dir / CACHES
+    removed: list[Entry] = []
+    kept: list[Entry] = []
+    for path in newest_first(artifacts_dir, f"{CACHES}/*.h5"):
+        reason, goes = _judge_cache(path, referred)
+        entry = Entry(path, reason, count_bytes(path))
+        (removed if goes else kept).append(entry)
+    staying = {entry.path.name for entry in kept}
+    for path in sorted(folder.glob(f"*{BUILDING}")):
+        cache_path = path.with_name(path.name.removesuffix(BUILDING))
+        if is_being_built(cache_path):
+            reason, goes = "it is being built", False
+        elif takes_unfinished:
+            reason, goes = "its build was cut off", True
+        else:
+            reason, goes = (
+                "its build was cut off and can go on; remove it with "
+                "`--unfinished`",
+                False,
+            )
+        (removed if goes else kept).append(
+            Entry(path, reason, count_bytes(path))
+        )
+    for path in sorted(folder.glob("*.h5.*")):
+        scrap = SCRAP.fullmatch(path.name)
+        if scrap is None or is_being_built(path.with_name(scrap[1])):
+            continue
+        if scrap[1] not in staying or path.suffix == ".part":
+            removed.append(Entry(path, "it is left over", count_bytes(path)))
+    return Pruning(tuple(removed), tuple(kept))
+
+
+def remove(pruning: Pruning) -> None:
+    """Removes what a pruning says."""
+    for entry in pruning.removed:
+        if entry.path.is_dir():
+            shutil.rmtree(entry.path)
+        else:
+            entry.path.unlink(missing_ok=True)
+
+
+def _judge_cache(path: Path, referred: set[str]) -> tuple[str, bool]:
+    """Returns why a cache goes or stays, and whether it goes."""
+    try:
+        fingerprint = open_damaged(path).fingerprint
+    except PipelineError:
+        return "it is no cache of this version, so it may be another's", False
+    if fingerprint in referred:
+        return "a run or a search was made on it", False
+    if is_being_built(path):
+        return "it is being built", False
+    return "no run and no search was made on it", True
+
+
+def _referred_fingerprints(artifacts_dir: Path) -> Iterator[str]:
+    """Yields the fingerprint of each cache that something was made on."""
+    for pattern in RECORDS:
+        for path in artifacts_dir.glob(pattern):
+            record = _read(path)
+            try:
+                spec = CacheSpec.model_validate(record["cache_spec"])
+            except (KeyError, pydantic.ValidationError) as error:
+                raise _unreadable(path) from error
+            yield spec.fingerprint()
+    for path in artifacts_dir.glob(UNFINISHED_SEARCHES):
+        try:
+            yield str(_read(path)["fingerprint"])
+        except KeyError as error:
+            raise _unreadable(path) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path) from error
+    if not isinstance(record, dict):
+        raise _unreadable(path)
+    return record
+
+
+def _unreadable(path: Path) -> PipelineError:
+    return PipelineError(
+        f"The record {path} does not say which cache it was made on, and "
+        "nothing was removed. Expected: the JSON object of a run or search. "
+        f"Remove {path.parent} or mend it, then run `python -m embed "
+        "prune` again."
+    )

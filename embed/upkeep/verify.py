@@ -1,0 +1,231 @@
+"""Verify a cache: byte by byte, and a sample of rows by the backbone."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embed.building.agreement import TOLERANCES
+from embed.building.agreement import compare
+from embed.building.blocks import BLOCK_ROWS
+from embed.cache import FeatureCache
+from embed.cache import open_damaged
+from embed.console import Console
+from embed.errors import PipelineError
+from embed.origin import decoder_of
+from embed.origin import load_backbone_of
+from embed.origin import read_pictures
+from embed.splits import hash_id
+from embed.storage.seal import corrupt
+from embed.views import VIEWS
+
+DEFAULT_SAMPLE = 32  # Pictures recomputed a split: a second of a CPU.
+# The tolerance is that of many vectors; single ones vary, and those of another
+# picture are off by 1 or more.
+SINGLE_SHARE = 2.0
+NUM_LISTED = 5  # Faults named in the error line.
+OTHER_BYTES = "other bytes than were written"
+FOREIGN = "features that the backbone does not answer"
+
+
+@dataclasses.dataclass(frozen=True)
+class BadBlock:
+    """A block of rows that are not what was written, or not what they should.
+
+    Args:
+        split: `"train"` or `"test"`.
+        block: Its number: rows from 256 times that.
+        rows: The bad rows, by number.
+        reason: What is wrong with them.
+    """
+
+    split: str
+    block: int
+    rows: tuple[int, ...]
+    reason: str
+
+    def describe(self) -> str:
+        """Returns one line for people."""
+        start = self.block * BLOCK_ROWS
+        return (
+            f"{self.split} block {self.block} (rows {start:,} to "
+            f"{start + BLOCK_ROWS - 1:,}): {self.reason} in "
+            f"{len(self.rows)} rows, row {self.rows[0]:,} the first"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What is wrong with a cache.
+
+    Args:
+        cache: The cache, damaged or not.
+        faults: What is wrong with the file but for its rows, in words.
+        bad_blocks: What is wrong with rows.
+        num_rows: Rows that were read.
+        num_recomputed: Pictures whose rows were recomputed.
+        remark: Why none were, or `""`.
+    """
+
+    cache: FeatureCache
+    faults: tuple[str, ...]
+    bad_blocks: tuple[BadBlock, ...]
+    num_rows: int
+    num_recomputed: int
+    remark: str
+
+    def to_payload(self) -> dict[str, Any]:
+        """Returns what `--json` prints."""
+        return {
+            "cache": str(self.cache.path),
+            "ok": self.is_ok,
+            "bad_blocks": [
+                {
+                    "split": block.split,
+                    "block": block.block,
+                    "rows": block.rows,
+                    "reason": block.reason,
+                }
+                for block in self.bad_blocks
+            ],
+            "faults": self.faults,
+            "num_rows": self.num_rows,
+            "num_recomputed": self.num_recomputed,
+            "remark": self.remark,
+        }
+
+    def to_text(self) -> str:
+        """Returns what was found as lines for people."""
+        lines = [f"Bad: {block.describe()}." for block in self.bad_blocks]
+        lines += [f"Bad: {fault}." for fault in self.faults]
+        if not lines:
+            lines.append(
+                f"Good: every byte of {self.num_rows:,} rows, and "
+                f"{self.num_recomputed} pictures recomputed."
+            )
+        return "\n".join([*lines, *([self.remark] if self.remark else [])])
+
+    def require_ok(self) -> None:
+        """Refuses a cache that is damaged.
+
+        Raises:
+            CorruptCacheError: If anything is wrong.
+        """
+        if not self.is_ok:
+            named = [block.describe() for block in self.bad_blocks]
+            shown = [*self.faults, *named][:NUM_LISTED]
+            raise corrupt(self.cache.path, "; ".join(shown))
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults and not self.bad_blocks
+
+    def is_good(self, split: str) -> np.ndarray:
+        """Returns which rows of a split are good, booleans `(num_rows,)`."""
+        is_good = np.ones(self.cache.num_images[split], bool)
+        for block in self.bad_blocks:
+            if block.split == split:
+                is_good[list(block.rows)] = False
+        return is_good
+
+
+def verify_cache(
+    path: Path, *, num_sampled: int = DEFAULT_SAMPLE, console: Console
+) -> Verification:
+    """Checks every byte of a cache, and recomputes a sample of its rows.
+
+    Args:
+        path: Of the cache.
+        num_sampled: Pictures to run through the backbone again, at most.
+        console: Receives progress.
+
+    Raises:
+        MissingArtifactError: If there is no cache.
+        CorruptCacheError: If so little is left that it does not say what it
+            held.
+        StaleCacheError: If it is of another schema.
+    """
+    cache = open_damaged(path)
+    body_fault = cache.body_fault()
+    faults = [*cache.damaged_seals(), *([body_fault] if body_fault else [])]
+    bad_blocks: list[BadBlock] = []
+    total = sum(cache.num_images.values())
+    with console.progress("Verifying", total, "rows") as progress:
+        for split, num_rows in cache.num_images.items():
+            for number, start in enumerate(range(0, num_rows, BLOCK_ROWS)):
+                rows = np.arange(start, min(start + BLOCK_ROWS, num_rows))
+                _, is_good = cache.read_unchecked(split, rows)
+                if not is_good.all():
+                    bad = tuple(rows[~is_good].tolist())
+                    bad_blocks.append(BadBlock(split, number, bad, OTHER_BYTES))
+                progress.advance(len(rows))
+    num_recomputed, remark = 0, ""
+    if not faults and not bad_blocks and num_sampled:
+        try:
+            num_recomputed, bad_blocks = _recompute(cache, num_sampled)
+        except PipelineError as error:
+            remark = f"No row was recomputed: {error}"
+    return Verification(
+        cache=cache,
+        faults=tuple(faults),
+        bad_blocks=tuple(bad_blocks),
+        num_rows=total,
+        num_recomputed=num_recomputed,
+        remark=remark,
+    )
+
+
+def _recompute(
+    cache: FeatureCache, num_sampled: int
+) -> tuple[int, list[BadBlock]]:
+    """Runs some pictures of each split through the backbone again.
+
+    Returns:
+        How many, and the blocks in which they differ.
+
+    Raises:
+        PipelineError: If pictures or backbone cannot be had any more.
+    """
+    backbone = load_backbone_of(cache)
+    decoder = decoder_of(cache)
+    num_recomputed, bad_blocks = 0, []
+    for split in cache.num_images:
+        ids = cache.image_ids(split)
+        hashes = [hash_id(image_id, salt="verify") for image_id in ids]
+        rows = np.sort(np.argsort(hashes)[:num_sampled])
+        sampled = [ids[row] for row in rows.tolist()]
+        pictures = read_pictures(cache, split, sampled)
+        images = np.stack([decoder(encoded) for encoded in pictures])
+        expected = np.stack(
+            [
+                np.asarray(backbone.model(VIEWS[v](images), training=False))
+                for v in cache.spec.views
+            ],
+            axis=1,
+        )
+        stored = np.concatenate(
+            [stored.features for _, stored in cache.read_rows(split, rows)]
+        )
+        differences = compare(
+            stored.reshape(-1, cache.feature_dim),
+            expected.reshape(-1, cache.feature_dim),
+            cache.spec.precision,
+        ).reshape(len(rows), -1)
+        is_far = differences.max(axis=1) > _tolerance(cache)
+        for number in np.unique(rows[is_far] // BLOCK_ROWS):
+            bad = rows[is_far & (rows // BLOCK_ROWS == number)]
+            bad_blocks.append(
+                BadBlock(split, int(number), tuple(bad.tolist()), FOREIGN)
+            )
+        num_recomputed += len(rows)
+    return num_recomputed, bad_blocks
+
+
+def _tolerance(cache: FeatureCache) -> float:
+    """Returns how far a stored vector may be from the reference."""
+    precision, dtype = cache.spec.precision, cache.spec.dtype
+    single = SINGLE_SHARE if precision == "bfloat16" else 1.0
+    rounding = float(np.finfo(dtype).eps) if dtype == "float16" else 0.0
+    return TOLERANCES[precision] * single + rounding

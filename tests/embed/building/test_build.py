@@ -1,0 +1,172 @@
+"""Tests for `embed.building.build`."""
+
+import pytest
+
+from embed.building.agreement import TOLERANCES
+from embed.building.blocks import read_block
+from embed.building.build import build_dir_of
+from embed.building.build import set_aside_other_build
+from embed.building.parents import SPEC
+from embed.building.parents import read_spec
+from embed.cache import open_cache
+from embed.errors import BadImagesError
+from embed.errors import EngineError
+from embed.images import digest_content
+from tests.drawn_caches import create_spec
+from tests.drawn_caches import files_in
+from tests.stopping_console import StoppingConsole
+
+OTHER = create_spec(backbone="keras:Other")
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path):
+    return tmp_path / "cache.h5"
+
+
+def make_build(path, spec):
+    """Makes the folder of a build that was cut off."""
+    build_dir = build_dir_of(path)
+    (build_dir / "train").mkdir(parents=True)
+    (build_dir / "train" / "00000000.npz").write_bytes(b"precious")
+    if spec is not None:
+        (build_dir / SPEC).write_text(spec.to_json())
+    return build_dir
+
+
+def test_blocks_lie_beside_their_cache(path):
+    """The folder's name is the cache's, so that a rename moves both."""
+    assert build_dir_of(path) == path.with_name("cache.h5.building")
+
+
+def test_blocks_of_the_same_spec_stay(path):
+    """They are what the build goes on from."""
+    build_dir = make_build(path, create_spec())
+
+    set_aside_other_build(path, create_spec())
+
+    assert files_in(build_dir) == [SPEC, "train"]
+
+
+def test_blocks_of_another_spec_are_renamed(path, tmp_path):
+    """Their numbers mean other rows; later builds still find them."""
+    make_build(path, OTHER)
+
+    set_aside_other_build(path, create_spec())
+
+    (aside,) = tmp_path.iterdir()
+    assert aside.name == f"cache.h5.{OTHER.fingerprint()}.building"
+    assert read_spec(aside) == OTHER
+    assert (aside / "train" / "00000000.npz").read_bytes() == b"precious"
+
+
+def test_blocks_set_aside_twice_are_the_last(path, tmp_path):
+    """What is in the way is an older state of the same build."""
+    make_build(path, OTHER)
+    set_aside_other_build(path, create_spec())
+    newer = make_build(path, OTHER)
+    (newer / "train" / "00000000.npz").write_bytes(b"newer")
+
+    set_aside_other_build(path, create_spec())
+
+    (aside,) = tmp_path.iterdir()
+    assert (aside / "train" / "00000000.npz").read_bytes() == b"newer"
+
+
+def test_blocks_without_a_spec_are_removed(path, tmp_path):
+    """Nobody knows whose vectors they hold."""
+    make_build(path, None)
+
+    set_aside_other_build(path, create_spec())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_under_their_fingerprint_need_no_spec(tmp_path):
+    """The name says what the damaged file would: they are gone on with."""
+    spec = create_spec()
+    path = tmp_path / f"pets-{spec.fingerprint()}.h5"
+    build_dir = make_build(path, None)
+
+    set_aside_other_build(path, spec)
+
+    assert files_in(build_dir) == ["train"]
+
+
+def test_no_blocks_are_no_error(path, tmp_path):
+    """Most builds begin without any."""
+    set_aside_other_build(path, create_spec())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_that_is_cut_off_says_what_it_is(build, path):
+    """Its folder has the spec, the journal and whole blocks alone."""
+    with pytest.raises(KeyboardInterrupt):
+        build(cache_path=path, console=StoppingConsole(80))
+
+    build_dir = build_dir_of(path)
+    assert files_in(build_dir) == ["journal.jsonl", "spec.json", "train"]
+    assert files_in(build_dir / "train") == ["00000000.npz"]
+    assert read_spec(build_dir).views == ("plain", "flip")
+    assert not path.with_name("cache.h5.lock").exists()
+
+
+def test_an_engine_that_is_wrong_leaves_no_block(build, path, monkeypatch):
+    """It is checked on the first pictures, before a row is kept."""
+    monkeypatch.setitem(TOLERANCES, "float32", -1.0)
+
+    with pytest.raises(EngineError, match="--engine tensorflow"):
+        build(cache_path=path)
+
+    assert files_in(build_dir_of(path)) == ["journal.jsonl", "spec.json"]
+
+
+def test_a_block_holds_each_picture_once(build, path, picture_folder):
+    """A picture that was replaced takes the place of what it was."""
+    bad, other, *_ = sorted((picture_folder / "train" / "cat").iterdir())
+    bad.write_bytes(b"")
+    block_path = build_dir_of(path) / "train" / "00000000.npz"
+    with pytest.raises(BadImagesError):
+        build(cache_path=path)
+    before = read_block(block_path)
+    other.write_bytes((picture_folder / "test/dog/00.jpg").read_bytes())
+    with pytest.raises(BadImagesError):
+        build(cache_path=path)
+
+    after = read_block(block_path)
+
+    name = f"cat/{other.name}".encode()
+    ids = after.image_ids.tolist()
+    assert sorted(ids) == sorted(set(before.image_ids.tolist()))
+    digest = after.content_digests[ids.index(name)].tobytes()
+    assert digest == digest_content(other.read_bytes())
+
+
+def test_seconds_and_counts_are_of_this_call(build, path):
+    """What an earlier call did is in the attempts, not in the result."""
+    with pytest.raises(KeyboardInterrupt):
+        build(cache_path=path, console=StoppingConsole(80))
+
+    result = build(cache_path=path)
+
+    views = [a.num_views for a in result.cache.provenance.attempts]
+    assert (result.num_computed, result.num_decoded) == (24, 12)
+    assert views == [84, 24]
+    assert set(result.seconds) == {
+        "wait_for_images",
+        "forward",
+        "write",
+        "total",
+    }
+
+
+def test_a_cache_that_takes_all_over_names_who_computed_it(build):
+    """Without a view of its own its engine is its parent's."""
+    build()
+
+    plain = open_cache(build(views=("plain",)).cache.path).provenance
+
+    assert plain.attempts == ()
+    assert plain.engine == "tensorflow"
+    assert len(plain.parents) == 1

@@ -1,0 +1,220 @@
+"""Tests for `embed.upkeep.prune`."""
+
+import json
+
+import pytest
+
+from embed.building.lock import lock_build
+from embed.errors import PipelineError
+from embed.upkeep.prune import plan_prune
+from embed.upkeep.prune import remove
+from tests.drawn_caches import create_spec
+from tests.drawn_caches import files_in
+from tests.drawn_caches import write_drawn_cache
+
+
+@pytest.fixture(name="caches_dir")
+def _caches_dir(tmp_path):
+    folder = tmp_path / "artifacts" / "caches"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(name="write")
+def _write(caches_dir):
+    """Writes a cache by name, and its stamps; returns its spec."""
+
+    def write(name, num_train):
+        path = caches_dir / name
+        write_drawn_cache(path, num_train=num_train)
+        path.with_name(f"{name}.stamps").write_bytes(bytes(10))
+        return create_spec(num_train)
+
+    return write
+
+
+@pytest.fixture(name="record")
+def _record(tmp_path):
+    """Writes a JSON record below the artifacts."""
+
+    def record(place, content):
+        path = tmp_path / "artifacts" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            content if isinstance(content, str) else json.dumps(content)
+        )
+        return path
+
+    return record
+
+
+@pytest.fixture(name="plan")
+def _plan(tmp_path):
+    """Plans to prune; returns the names of what goes and of what stays."""
+
+    def plan(*, takes_unfinished=False):
+        pruning = plan_prune(
+            tmp_path / "artifacts", takes_unfinished=takes_unfinished
+        )
+        return names(pruning.removed), names(pruning.kept)
+
+    return plan
+
+
+def names(entries):
+    """Returns the names of entries, sorted."""
+    return sorted(entry.path.name for entry in entries)
+
+
+def test_a_cache_that_nothing_refers_to_goes(write, plan, caches_dir):
+    """It and what belongs to it; until `remove` all is there."""
+    write("a.h5", 3)
+
+    assert plan() == (["a.h5", "a.h5.stamps"], [])
+    assert files_in(caches_dir) == ["a.h5", "a.h5.stamps"]
+
+
+@pytest.mark.parametrize(
+    "place", ["runs/one/run.json", "searches/one/search.json"]
+)
+def test_the_cache_of_a_run_or_search_stays(write, plan, record, place):
+    """The record's spec is what counts, not the name of a file."""
+    spec = write("used.h5", 3)
+    write("unused.h5", 4)
+    record(place, {"cache_spec": spec.model_dump(mode="json")})
+
+    assert plan() == (
+        ["unused.h5", "unused.h5.stamps"],
+        ["used.h5"],
+    )
+
+
+def test_the_cache_of_a_search_that_was_cut_off_stays(write, plan, record):
+    """Its trials name it; the search can go on."""
+    spec = write("used.h5", 3)
+    record(
+        "searches/.building/one/trials/0.json",
+        {"spec": {"fingerprint": spec.fingerprint()}},
+    )
+
+    assert plan() == ([], ["used.h5"])
+
+
+@pytest.mark.parametrize(
+    ("place", "content"),
+    [
+        ("runs/one/run.json", "{"),
+        ("runs/one/run.json", "[]"),
+        ("runs/one/run.json", {"cache": "a.h5"}),
+        ("runs/one/run.json", {"cache_spec": {"dataset": "folder"}}),
+        ("searches/one/search.json", ""),
+        ("searches/.building/one/trials/0.json", {"spec": None}),
+    ],
+)
+def test_nothing_goes_while_a_record_is_unreadable(
+    write, plan, record, place, content
+):
+    """It may refer to any cache: the error names it."""
+    write("a.h5", 3)
+    path = record(place, content)
+
+    with pytest.raises(PipelineError, match=r"embed prune` again") as error:
+        plan()
+
+    assert str(path) in str(error.value)
+
+
+def test_a_file_that_is_no_cache_stays(plan, caches_dir):
+    """Nobody else's file is removed, whatever its name."""
+    (caches_dir / "weights.h5").write_bytes(b"weights")
+
+    assert plan() == ([], ["weights.h5"])
+
+
+def test_a_damaged_cache_that_says_what_it_was_goes(write, plan, caches_dir):
+    """Its seal is whole; a record would still find it."""
+    write("a.h5", 3)
+    data = (caches_dir / "a.h5").read_bytes()
+    (caches_dir / "a.h5").write_bytes(data[:-100])
+
+    assert plan()[0] == ["a.h5", "a.h5.stamps"]
+
+
+def test_an_unfinished_build_stays_unless_asked_for(plan, caches_dir):
+    """Its work is lost with it, so that it has an option of its own."""
+    (caches_dir / "a.h5.building" / "train").mkdir(parents=True)
+
+    assert plan() == ([], ["a.h5.building"])
+    assert plan(takes_unfinished=True) == (["a.h5.building"], [])
+
+
+def test_what_is_being_built_stays(write, plan, caches_dir, quiet):
+    """The cache that is replaced, the blocks, the lock: all of it."""
+    write("a.h5", 3)
+    (caches_dir / "a.h5.building").mkdir()
+    (caches_dir / "a.h5.part").touch()
+
+    with lock_build(caches_dir / "a.h5", is_waiting=False, console=quiet):
+        during = plan(takes_unfinished=True)
+    after = plan(takes_unfinished=True)
+
+    assert during == ([], ["a.h5", "a.h5.building"])
+    assert after[0] == ["a.h5", "a.h5.building", "a.h5.part", "a.h5.stamps"]
+
+
+def test_what_kills_left_goes(write, plan, record, caches_dir):
+    """Halves of files, and locks and stamps of caches that are no more."""
+    spec = write("a.h5", 3)
+    record("runs/one/run.json", {"cache_spec": spec.model_dump(mode="json")})
+    left = ["a.h5.part", "a.h5.stamps.123.part", "b.h5.lock", "b.h5.stamps"]
+    for name in left:
+        (caches_dir / name).touch()
+
+    assert plan() == (left, ["a.h5"])
+
+
+def test_remove_does_what_was_planned(write, record, caches_dir, tmp_path):
+    """What was to go is gone, folders too; a second time is no error."""
+    spec = write("used.h5", 3)
+    write("unused.h5", 4)
+    (caches_dir / "c.h5.building" / "train").mkdir(parents=True)
+    record("runs/one/run.json", {"cache_spec": spec.model_dump(mode="json")})
+    pruning = plan_prune(tmp_path / "artifacts", takes_unfinished=True)
+
+    remove(pruning)
+
+    assert files_in(caches_dir) == ["used.h5", "used.h5.stamps"]
+    remove(pruning)
+
+
+def test_what_goes_is_counted_and_said(write, tmp_path, caches_dir):
+    """Bytes in all, and a line each with size and reason."""
+    write("a.h5", 3)
+    num_bytes = (caches_dir / "a.h5").stat().st_size
+
+    pruning = plan_prune(tmp_path / "artifacts", takes_unfinished=False)
+
+    assert pruning.num_bytes == num_bytes + 10
+    assert pruning.to_payload()["removed"][1] == {
+        "path": str(caches_dir / "a.h5.stamps"),
+        "reason": "it is left over",
+        "num_bytes": 10,
+    }
+    first, second = pruning.to_text().splitlines()
+    assert first.startswith(f"Remove {caches_dir / 'a.h5'} (")
+    assert first.endswith("): no run and no search was made on it.")
+    assert second.endswith("a.h5.stamps (10 bytes): it is left over.")
+
+
+def test_no_artifacts(tmp_path):
+    """Where nothing is, nothing goes."""
+    pruning = plan_prune(tmp_path / "nowhere", takes_unfinished=True)
+
+    assert (pruning.removed, pruning.kept) == ((), ())
+
+
+@pytest.fixture(name="quiet")
+def _quiet():
+    from embed.console import Console
+
+    return Console(is_quiet=True)
