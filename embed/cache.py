@@ -22,10 +22,8 @@ cache is complete or absent: it is written beside its final path, then moved
 there.
 """
 
-import hashlib
 import os
 import weakref
-from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,21 +33,22 @@ import numpy as np
 from embed.ahead import map_ahead
 from embed.devices import num_cpu_threads
 from embed.errors import MissingArtifactError
+from embed.rows import INDEX_COLUMNS
+from embed.rows import ROW_DIGESTS
 from embed.rows import RowIndex
 from embed.rows import Rows
 from embed.rows import StoredRows
+from embed.rows import digest_index
 from embed.spec import digest_arrays
 from embed.splits import Selection
 from embed.storage.columns import empty_aligned
-from embed.storage.columns import read_into
+from embed.storage.columns import read_column
 from embed.storage.columns import read_readable
 from embed.storage.seal import BUILD_COMMAND
 from embed.storage.seal import Seal
 from embed.storage.seal import corrupt
 from embed.storage.seal import read_seal
 
-INDEX_COLUMNS = ("labels", "image_ids", "content_digests", "is_oriented")
-ROW_DIGESTS = "row_digests"
 PIECE_ROWS = 256  # Read and checked by a thread at a time.
 
 
@@ -103,8 +102,7 @@ class FeatureCache:
         index = self.index(split)
         ids = index.image_ids
         if is_trusted and self._stamp() == self._opened:
-            column = self.seal.columns[split]["features"]
-            read_into(features, self._descriptor, column, rows, PIECE_ROWS)
+            self._fill(split, rows, features)
         else:
             for start, stored in self.read_rows(split, rows):
                 features[start : start + len(stored)] = stored.features
@@ -113,6 +111,16 @@ class FeatureCache:
             labels=index.labels[rows],
             image_ids=tuple(ids[row] for row in rows.tolist()),
         )
+
+    def _fill(self, split: str, rows: np.ndarray, features: np.ndarray) -> None:
+        """Reads features, unchecked, into an array of as many rows."""
+        column = self.seal.columns[split]["features"]
+        for start in range(0, len(rows), PIECE_ROWS):
+            piece = slice(start, start + PIECE_ROWS)
+            into = features[piece]
+            found = read_column(self._descriptor, column, rows[piece], into)
+            if found is not into:  # Of another dtype.
+                into[:] = found
 
     def _stamp(self) -> tuple[int, int]:
         """Returns by what it is known that nobody wrote to the file."""
@@ -222,12 +230,12 @@ class FeatureCache:
             arrays = self._read_index(split, np.arange(self.num_images[split]))
             if digest_index(arrays.values()) != self.seal.index_digests[split]:
                 raise corrupt(self.path, f"other labels or ids in {split}")
-            self._indexes[split] = _as_index(arrays)
+            self._indexes[split] = RowIndex.of(arrays)
         return self._indexes[split]
 
     def index_of_good(self, split: str, rows: np.ndarray) -> RowIndex:
         """Reads all but the features of rows that were found to be good."""
-        return _as_index(self._read_index(split, rows))
+        return RowIndex.of(self._read_index(split, rows))
 
     def _read_index(
         self, split: str, rows: np.ndarray
@@ -281,21 +289,3 @@ def open_damaged(path: Path) -> FeatureCache:
     except BaseException:
         os.close(descriptor)
         raise
-
-
-def _as_index(arrays: dict[str, np.ndarray]) -> RowIndex:
-    ids = arrays["image_ids"].tolist()
-    return RowIndex(
-        labels=arrays["labels"],
-        image_ids=tuple(image_id.decode() for image_id in ids),
-        content_digests=arrays["content_digests"],
-        is_oriented=arrays["is_oriented"],
-    )
-
-
-def digest_index(arrays: Iterable[np.ndarray]) -> str:
-    """Returns the SHA-256 of all columns but the features, hexadecimal."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

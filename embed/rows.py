@@ -3,10 +3,13 @@
 import dataclasses
 import hashlib
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 DIGEST_BYTES = 32  # SHA-256.
+INDEX_COLUMNS = ("labels", "image_ids", "content_digests", "is_oriented")
+ROW_DIGESTS = "row_digests"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,3 +107,22 @@ class RowIndex:
     image_ids: tuple[str, ...]
     content_digests: np.ndarray
     is_oriented: np.ndarray
+
+    @classmethod
+    def of(cls, arrays: dict[str, np.ndarray]) -> "RowIndex":
+        """Returns what the columns of a file say."""
+        ids = arrays["image_ids"].tolist()
+        return cls(
+            labels=arrays["labels"],
+            image_ids=tuple(image_id.decode() for image_id in ids),
+            content_digests=arrays["content_digests"],
+            is_oriented=arrays["is_oriented"],
+        )
+
+
+def digest_index(arrays: Iterable[np.ndarray]) -> str:
+    """Returns the SHA-256 of all columns but the features, hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -22,7 +22,7 @@ from embed.stream import RowStream
 Chunk = tuple[Any, ...]  # Tensors: TensorFlow has no types.
 # A head keeps what it computes of a whole chunk of validation rows, a few
 # times their features; of training rows it keeps a batch.
-NUM_VAL_PARTS = 4
+NUM_VAL_PARTS = 2
 
 
 def feed_chunks(

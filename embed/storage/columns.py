@@ -19,7 +19,10 @@ ALIGNED_BYTES = 64  # TensorFlow shares memory that starts on such a byte.
 
 
 def read_column(
-    descriptor: int, column: Column, rows: np.ndarray
+    descriptor: int,
+    column: Column,
+    rows: np.ndarray,
+    into: np.ndarray | None = None,
 ) -> np.ndarray:
     """Reads some rows of a column of an open file.
 
@@ -27,11 +30,15 @@ def read_column(
         descriptor: Of the open file.
         column: Where it lies.
         rows: Row numbers, ascending where speed matters.
+        into: Where the values go if it is contiguous and of their dtype;
+            saves a copy.
 
     Returns:
         Values `(len(rows), ...)`, zero where the file ends before them.
     """
-    values = np.zeros((len(rows), *column.shape[1:]), column.dtype)
+    values = np.empty((len(rows), *column.shape[1:]), column.dtype)
+    if into is not None and into.flags.c_contiguous:
+        values = into if into.dtype == values.dtype else values
     row_bytes = column.row_bytes
     # With both numbers given: of no rows NumPy cannot tell the other.
     flat = values.reshape(-1).view(np.uint8).reshape(len(rows), row_bytes)
@@ -50,27 +57,17 @@ def read_column(
         if last - first == stop - 1 - start:
             _read_into(descriptor, offset, flat[start:stop])
         else:
-            spread = np.zeros((last + 1 - first, row_bytes), np.uint8)
+            spread = np.empty((last + 1 - first, row_bytes), np.uint8)
             _read_into(descriptor, offset, spread)
             flat[start:stop] = spread[rows[start:stop] - first]
     return values
 
 
-def read_into(
-    values: np.ndarray,
+def read_readable(
     descriptor: int,
     column: Column,
     rows: np.ndarray,
-    most_rows: int,
-) -> None:
-    """Reads rows of a column into an array, at most so many at a time."""
-    for start in range(0, len(rows), most_rows):
-        piece = slice(start, start + most_rows)
-        values[piece] = read_column(descriptor, column, rows[piece])
-
-
-def read_readable(
-    descriptor: int, column: Column, rows: np.ndarray
+    into: np.ndarray | None = None,
 ) -> np.ndarray:
     """Reads some rows of a column, as `read_column` does, from a bad disk.
 
@@ -78,7 +75,7 @@ def read_readable(
         Values `(len(rows), ...)`, zero where the disk does not give them.
     """
     try:
-        return read_column(descriptor, column, rows)
+        return read_column(descriptor, column, rows, into)
     except OSError as error:
         if error.errno != errno.EIO:
             raise
@@ -126,7 +123,11 @@ def _find_runs(
 
 
 def _read_into(descriptor: int, offset: int, rows: np.ndarray) -> None:
-    """Fills contiguous bytes from the file, as far as it goes."""
-    target = rows.reshape(-1).data
-    while len(target) and (count := os.preadv(descriptor, [target], offset)):
-        target, offset = target[count:], offset + count
+    """Fills contiguous bytes from the file, with zeros behind its end."""
+    flat = rows.reshape(-1)
+    start = 0
+    while start < len(flat) and (
+        count := os.preadv(descriptor, [flat.data[start:]], offset + start)
+    ):
+        start += count
+    flat[start:] = 0

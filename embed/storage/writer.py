@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from embed.cache import ROW_DIGESTS
-from embed.cache import digest_index
 from embed.provenance import Provenance
 from embed.rows import DIGEST_BYTES
+from embed.rows import ROW_DIGESTS
 from embed.rows import StoredRows
+from embed.rows import digest_index
 from embed.spec import CacheSpec
 from embed.storage.hdf5 import Column
 from embed.storage.hdf5 import create_file

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from embed.cache import INDEX_COLUMNS
 from embed.cache import PIECE_ROWS
 from embed.cache import open_cache
 from embed.cache import open_damaged
 from embed.errors import CorruptCacheError
 from embed.errors import MissingArtifactError
+from embed.rows import INDEX_COLUMNS
 from embed.splits import Selection
 from tests.drawn_caches import COLUMNS
 from tests.drawn_caches import PROVENANCE

@@ -467,3 +467,50 @@ def test_a_built_cache_is_whole(build):
         30,
         12,
     ]
+
+
+@pytest.fixture(name="killed_at_the_end")
+def _killed_at_the_end(build, monkeypatch):
+    """A build that ended between the move of its file and its clean-up."""
+
+    def kill(folder, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", kill)
+        with pytest.raises(KeyboardInterrupt):
+            build()
+
+
+@pytest.mark.parametrize(
+    ("is_overwrite", "num_computed"), [(False, 0), (True, 84)]
+)
+def test_blocks_of_a_finished_cache_are_removed(
+    killed_at_the_end, build, caches_dir, is_overwrite, num_computed
+):
+    """They are not taken for a build that goes on, and not for ever kept."""
+    assert list(caches_dir.glob("*.building"))
+
+    result = build(is_overwrite=is_overwrite)
+
+    assert result.num_computed == num_computed
+    assert not list(caches_dir.glob("*.building"))
+
+
+def test_an_overwrite_that_was_cut_off_keeps_its_blocks(
+    build, artifacts_dir, digits_source
+):
+    """A look at the old cache, which serves meanwhile, costs no work."""
+    whole = build(source=digits_source)
+    with pytest.raises(KeyboardInterrupt):
+        build(
+            source=digits_source,
+            is_overwrite=True,
+            console=StoppingConsole(580),
+        )
+
+    looked = build(source=digits_source)
+    went_on = build(source=digits_source, is_overwrite=True)
+
+    assert looked.num_computed == 0
+    assert 0 < went_on.num_computed < whole.num_computed

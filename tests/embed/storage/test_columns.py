@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from embed.storage.columns import ALIGNED_BYTES
 from embed.storage.columns import empty_aligned
 from embed.storage.columns import read_column
-from embed.storage.columns import read_into
 from embed.storage.columns import read_readable
 from embed.storage.hdf5 import Column
 
@@ -148,13 +147,24 @@ def test_another_error_is_no_bad_sector(files, break_row):
         read_readable(descriptor, column, np.arange(NUM_ROWS))
 
 
-@pytest.mark.parametrize("most_rows", [1, 7, NUM_ROWS, NUM_ROWS + 1])
-def test_rows_are_read_into_memory_that_is_there(files, most_rows):
-    """A piece at a time, in any order, to the last row."""
+def test_rows_are_read_into_memory_that_is_there(files):
+    """Without a copy, in any order, to the last row."""
     descriptor, column, values = files["middling"]
     rows = np.random.default_rng(1).permutation(NUM_ROWS)
-    read = np.empty(values.shape, np.float32)
+    there = np.full(values.shape, 7, np.float32)
 
-    read_into(read, descriptor, column, rows, most_rows)
+    read = read_column(descriptor, column, rows, into=there)
 
-    np.testing.assert_array_equal(read, values[rows])
+    assert read is there
+    np.testing.assert_array_equal(there, values[rows])
+
+
+def test_memory_of_another_type_is_left_alone(files):
+    """Bytes are never taken for what they are not."""
+    descriptor, column, values = files["middling"]
+    there = np.full(values.shape, 7, np.float64)
+
+    read = read_column(descriptor, column, np.arange(NUM_ROWS), into=there)
+
+    assert (there == 7).all()
+    np.testing.assert_array_equal(read, values)

@@ -16,6 +16,7 @@ from tests.drawn_caches import write_drawn_cache
 
 VERIFY_KEYS = {
     *("cache", "ok", "bad_blocks", "faults", "num_rows", "num_recomputed"),
+    "remark",
 }
 
 

@@ -90,11 +90,11 @@ def test_the_cache_of_a_run_or_search_stays(write, plan, record, place):
 
 
 def test_the_cache_of_a_search_that_was_cut_off_stays(write, plan, record):
-    """Its trials name it; the search can go on."""
+    """Its spec names it from the start; the search can go on."""
     spec = write("used.h5", 3)
     record(
-        "searches/.building/one/trials/0.json",
-        {"spec": {"fingerprint": spec.fingerprint()}},
+        "searches/.building/one/spec.json",
+        {"fingerprint": spec.fingerprint()},
     )
 
     assert plan() == ([], ["used.h5"])
@@ -108,7 +108,7 @@ def test_the_cache_of_a_search_that_was_cut_off_stays(write, plan, record):
         ("runs/one/run.json", {"cache": "a.h5"}),
         ("runs/one/run.json", {"cache_spec": {"dataset": "folder"}}),
         ("searches/one/search.json", ""),
-        ("searches/.building/one/trials/0.json", {"spec": None}),
+        ("searches/.building/one/spec.json", {"oracle": "random"}),
     ],
 )
 def test_nothing_goes_while_a_record_is_unreadable(
