@@ -66,7 +66,7 @@ class FakeParent(Parent):
         self._contents = dict(contents)
         self._ids, self._has_stamps, self._bad = image_ids, stamps, bad
 
-    def known(self, split):
+    def _find_known(self, split):
         """Returns the same for both splits."""
         contents = [self._contents.get(i, i).encode() for i in self._ids]
         digests = b"".join(map(digest_content, contents))

@@ -6,7 +6,6 @@ Both know their rows by id and by the content of the picture.
 
 import abc
 import dataclasses
-import functools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -59,10 +58,17 @@ class Parent(abc.ABC):
 
     def __init__(self, path: Path, views: tuple[str, ...]) -> None:
         self.path, self.views = path, views
+        self._known: dict[str, KnownRows] = {}
 
-    @abc.abstractmethod
     def known(self, split: str) -> KnownRows:
         """Returns what is known of a split, without the features."""
+        if split not in self._known:
+            self._known[split] = self._find_known(split)
+        return self._known[split]
+
+    @abc.abstractmethod
+    def _find_known(self, split: str) -> KnownRows:
+        """Reads what is known of a split."""
 
     @abc.abstractmethod
     def read(self, split: str, positions: np.ndarray) -> np.ndarray:
@@ -95,9 +101,7 @@ class CacheParent(Parent):
         self._knows_errors = cache.provenance.max_pixels == max_pixels
         self._is_good = is_good
 
-    @functools.cache  # noqa: B019  A parent lives as long as its build.
-    def known(self, split: str) -> KnownRows:
-        """Returns what is known of a split, without the features."""
+    def _find_known(self, split: str) -> KnownRows:
         if self._is_good is not None:
             return self._known_good(split, self._is_good[split])
         index = self.cache.index(split)
@@ -162,9 +166,7 @@ class BlocksParent(Parent):
         self._paths: dict[str, list[Path]] = {}
         self._last: tuple[Path, Block] | None = None
 
-    @functools.cache  # noqa: B019  A parent lives as long as its build.
-    def known(self, split: str) -> KnownRows:
-        """Returns what is known of a split, without the features."""
+    def _find_known(self, split: str) -> KnownRows:
         indexes, self._paths[split] = [], []
         for path in sorted((self.path / split).glob("*.npz")):
             block = read_block(path)  # All of it: damage is found in time.
