@@ -4,45 +4,27 @@ import dataclasses
 import time
 from pathlib import Path
 
-import numpy as np
-
 from embed.artifacts import CACHES
 from embed.artifacts import make_folder
 from embed.artifacts import name_dataset
-from embed.artifacts import newest_first
 from embed.artifacts import touch
 from embed.backbones import load_backbone
 from embed.building.build import Build
-from embed.building.build import build_dir_of
 from embed.building.build import remove_leftover
 from embed.building.build import set_aside_other_build
 from embed.building.current import CurrentPictures
 from embed.building.lock import is_being_built
 from embed.building.lock import lock_build
-from embed.building.parents import CacheParent
-from embed.building.parents import Parent
-from embed.building.parents import find_builds
-from embed.building.parents import find_parents
-from embed.building.plan import NOBODY
-from embed.building.plan import Plan
-from embed.building.plan import make_plan
+from embed.building.lookup import Lookup
 from embed.building.request import BuildRequest
 from embed.building.request import create_spec
 from embed.cache import FeatureCache
-from embed.cache import open_cache
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import choose_engine
-from embed.errors import StaleCacheError
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
-from embed.spec import describe_differences
-from embed.spec import is_served_by
-from embed.storage.seal import BUILD_COMMAND
-from embed.storage.stamps import NO_STAMP
-from embed.storage.stamps import read_stamps
-from embed.storage.stamps import write_stamps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,23 +98,11 @@ def build_cache(
     spec = create_spec(request, source, backbone)
     path = cache_path or _default_path(artifacts_dir, request, spec)
     pictures = CurrentPictures(source, console)
-    folders = dict.fromkeys([path.parent, artifacts_dir / CACHES])
-
-    def find_caches() -> list[Parent]:
-        if is_overwrite:
-            return []
-        paths = [p for f in folders for p in newest_first(f, "*.h5")]
-        paths = list(dict.fromkeys([path, *paths]))
-        return find_parents(spec, paths, max_pixels=request.max_pixels)
+    folders = [path.parent, artifacts_dir / CACHES]
+    lookup = Lookup(request, spec, pictures, path, folders)
 
     def find_finished() -> BuildResult | None:
-        if is_overwrite:
-            return None
-        if path.exists():
-            held = open_cache(path)
-            _require_served(spec, held)
-            held.pictures_digest()  # Damage there is told, not built over.
-        found = _find_serving(request, spec, pictures, find_caches(), path)
+        found = None if is_overwrite else lookup.find_finished()
         if found is None:
             return None
         views = ", ".join(found.spec.views)
@@ -160,14 +130,7 @@ def build_cache(
             backbone,
             engine_name,
             path,
-            parents=[
-                *find_caches(),
-                *(
-                    []
-                    if is_overwrite
-                    else find_builds(spec, folders, besides=build_dir_of(path))
-                ),
-            ],
+            parents=[] if is_overwrite else lookup.find_parents(),
         )
         build.compute_missing(console)
         cache = build.assemble(console)
@@ -185,68 +148,3 @@ def _default_path(
     """Returns `caches/NAME-FINGERPRINT.h5`, NAME being for people."""
     name = name_dataset(request.source.dataset)
     return artifacts_dir / CACHES / f"{name}-{spec.fingerprint()}.h5"
-
-
-def _find_serving(
-    request: BuildRequest,
-    spec: CacheSpec,
-    pictures: CurrentPictures,
-    parents: list[Parent],
-    path: Path,
-) -> FeatureCache | None:
-    """Returns a cache that holds the wanted vectors, if there is one.
-
-    One of other pictures under the same names does not serve. One that left
-    bad pictures out serves only who accepts that: they may be mended by now.
-    """
-    for parent in parents:
-        if not isinstance(parent, CacheParent):
-            continue
-        held = parent.cache
-        if held.spec != spec and (
-            held.path != path or not is_served_by(spec, held.spec)
-        ):
-            continue
-        plan = make_plan(
-            spec,
-            pictures,
-            [parent],
-            accepts_errors=request.on_error == "skip",
-        )
-        if plan.sole_parent() is parent:
-            _renew_stamps(parent, plan, pictures)
-            return held
-    return None
-
-
-def _renew_stamps(
-    parent: CacheParent, plan: Plan, pictures: CurrentPictures
-) -> None:
-    """Spares the next build the pictures that this one had to read."""
-    stamps = {}
-    for split, num_images in parent.cache.num_images.items():
-        of_split = plan.splits[split]
-        rows = np.flatnonzero(of_split.parents != NOBODY)
-        stamps[split] = np.full((num_images, 3), NO_STAMP)
-        stamps[split][of_split.positions[rows]] = pictures.stamps(split)[rows]
-    if any(
-        not np.array_equal(stamps[split], read_stamps(parent.cache, split))
-        for split in stamps
-    ):
-        write_stamps(parent.cache, stamps)
-
-
-def _require_served(wanted: CacheSpec, cache: FeatureCache) -> None:
-    """Refuses a cache that does not hold the wanted vectors.
-
-    Raises:
-        StaleCacheError: Names the fields, both values and the command.
-    """
-    if is_served_by(wanted, cache.spec):
-        return
-    raise StaleCacheError(
-        f"The cache {cache.path} was built from other inputs. "
-        f"{describe_differences(wanted, cache.spec)} Replace it with "
-        f"`{BUILD_COMMAND} --overwrite` and the same options, or name another "
-        "path with `--cache`."
-    )

@@ -6,7 +6,6 @@ Both know their rows by id and by the content of the picture.
 
 import abc
 import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,9 @@ from embed.building.blocks import INDEX_COLUMNS
 from embed.building.blocks import Block
 from embed.building.blocks import read_block
 from embed.cache import FeatureCache
-from embed.cache import open_cache
 from embed.errors import CorruptCacheError
-from embed.errors import PipelineError
 from embed.rows import DIGEST_BYTES
 from embed.spec import CacheSpec
-from embed.spec import is_kin
 from embed.storage.seal import BUILD_COMMAND
 from embed.storage.stamps import read_stamps
 
@@ -230,52 +226,6 @@ def _changed(path: Path) -> CorruptCacheError:
         f"cache was built. Run `{BUILD_COMMAND}` again: it computes what it "
         "cannot take over."
     )
-
-
-def find_parents(
-    spec: CacheSpec, cache_paths: Iterable[Path], *, max_pixels: int
-) -> list[Parent]:
-    """Opens the caches, and builds cut off, that hold vectors of a spec.
-
-    Args:
-        spec: What is to be built.
-        cache_paths: Caches, the most likely first. Those that are damaged or
-            of other vectors are passed over.
-        max_pixels: Largest number of pixels a picture may have.
-    """
-    parents: list[Parent] = []
-    for path in cache_paths:
-        try:
-            cache = open_cache(path)
-            if is_kin(spec, cache.spec):
-                parent = CacheParent(cache, max_pixels=max_pixels)
-                for split in cache.num_images:
-                    parent.known(split)
-                parents.append(parent)
-        except PipelineError:
-            continue
-    return parents
-
-
-def find_builds(
-    spec: CacheSpec, folders: Iterable[Path], *, besides: Path
-) -> list[Parent]:
-    """Returns the builds in some folders that hold vectors of a spec.
-
-    Args:
-        spec: What is to be built.
-        folders: Where to look.
-        besides: Folder of the build that asks.
-    """
-    parents: list[Parent] = []
-    for folder in folders:
-        for build_dir in sorted(folder.glob(f"*{BUILDING}")):
-            held = read_spec(build_dir)
-            if build_dir == besides or held is None:
-                continue
-            if is_kin(spec, held):
-                parents.append(BlocksParent(build_dir, held.views))
-    return parents
 
 
 def read_spec(build_dir: Path) -> CacheSpec | None:

@@ -1,7 +1,5 @@
 """Tests for `embed.building.parents`."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,6 @@ from embed.building.blocks import write_block
 from embed.building.parents import SPEC
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
-from embed.building.parents import find_builds
-from embed.building.parents import find_parents
 from embed.building.parents import read_spec
 from embed.cache import open_cache
 from embed.cache import open_damaged
@@ -233,58 +229,6 @@ def test_a_block_rewritten_meanwhile_is_told(build_dir):
         parent.read("train", np.array([0]))
 
     assert path.exists()
-
-
-def test_caches_of_other_vectors_are_no_parents(path, tmp_path):
-    """Only equal vectors are taken over; other pictures and views may be."""
-    paths = {"cache": path}
-    for name, fields in {
-        "more": {"num_train": 301},
-        "names": {"class_names": ("a", "b", "c")},
-        "plain": {"num_views": 1},
-        "backbone": {"backbone": "keras:Other"},
-        "size": {"image_size": (9, 9)},
-        "half": {"dtype": "float16"},
-        "dataset": {"dataset": "digits"},
-    }.items():
-        paths[name] = tmp_path / f"{name}.h5"
-        write_drawn_cache(paths[name], **fields)
-
-    parents = find_parents(create_spec(), paths.values(), max_pixels=MAX_PIXELS)
-
-    found = [parent.path.stem for parent in parents]
-    assert found == ["cache", "more", "names", "plain"]
-
-
-def test_damaged_caches_are_passed_over(path, tmp_path):
-    """Nothing is taken from a file whose structure or index is damaged."""
-    names = ("index", "structure", "text", "absent")
-    paths = [tmp_path / f"{name}.h5" for name in names]
-    for copy in paths[:3]:
-        shutil.copy(path, copy)
-    damage(paths[0], "labels", 3)
-    paths[1].write_bytes(path.read_bytes()[:20_000])
-    paths[2].write_text("hello")
-
-    parents = find_parents(create_spec(), [*paths, path], max_pixels=MAX_PIXELS)
-
-    assert [parent.path for parent in parents] == [path]
-
-
-def test_builds_of_equal_vectors_are_found(build_dir, tmp_path):
-    """Those of another spec, without one and of whoever asks are not."""
-    other_dir = tmp_path / "foreign.h5.building"
-    other_dir.mkdir()
-    other = create_spec(backbone="keras:Other")
-    (other_dir / SPEC).write_text(other.to_json())
-    (tmp_path / "empty.h5.building").mkdir()
-    own_dir = tmp_path / "own.h5.building"
-
-    found = find_builds(create_spec(), [tmp_path], besides=own_dir)
-    besides = find_builds(create_spec(), [tmp_path], besides=build_dir)
-
-    assert [parent.path for parent in found] == [build_dir]
-    assert besides == []
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"{}", b'{"a": 1}'])
