@@ -10,6 +10,7 @@ is complete; its modification time says which artifact is the newest.
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -30,12 +31,16 @@ from embed.spec import describe_differences
 from embed.storage.seal import BUILD_COMMAND
 
 CACHES, SEARCHES, RUNS, MODELS = "caches", "searches", "runs", "models"
+BUILDING = ".building"  # Among runs and searches: what is not finished.
 
 
 def newest_first(artifacts_dir: Path, pattern: str) -> list[Path]:
     """Returns the files that match a pattern, the last written first."""
-    paths = artifacts_dir.glob(pattern)
-    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    times: dict[Path, int] = {}
+    for path in artifacts_dir.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):  # Gone since, or a link.
+            times[path] = path.stat().st_mtime_ns
+    return sorted(times, key=times.__getitem__, reverse=True)
 
 
 def name_dataset(handle: str) -> str:
@@ -47,7 +52,25 @@ def name_dataset(handle: str) -> str:
 def touch(path: Path) -> None:
     """Makes a finished artifact the newest, since it was asked for again."""
     now = time.time_ns()  # The kernel's own clock lags by a few ms.
-    os.utime(path, ns=(now, now))
+    with contextlib.suppress(PermissionError):  # Another user's: it serves.
+        os.utime(path, ns=(now, now))
+
+
+@contextlib.contextmanager
+def claim_cache(marker: Path, cache: FeatureCache) -> Iterator[None]:
+    """Tells `embed prune` that a cache is needed, until the body ends.
+
+    Args:
+        marker: JSON file in a `.building` folder; that of a killed process
+            stays until the same is done again.
+        cache: What is needed.
+    """
+    make_folder(marker.parent)
+    write_text(marker, json.dumps({"fingerprint": cache.fingerprint}))
+    try:
+        yield
+    finally:
+        marker.unlink(missing_ok=True)
 
 
 def find_cache(artifacts_dir: Path, cache_path: Path | None) -> FeatureCache:

@@ -97,7 +97,10 @@ def run_build_cache(
     ] = None,
     wait: Annotated[
         bool,
-        typer.Option("--wait", help="For another builder, not leave."),
+        typer.Option(
+            "--wait",
+            help="Wait while another process builds it, and do not leave.",
+        ),
     ] = False,
     cache: Annotated[
         Path | None,

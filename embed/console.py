@@ -30,6 +30,7 @@ EXIT_INTERRUPTED = 130
 NUM_REPORTS = 10  # Without a terminal, a line every 10 %.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM}
 DISK_ERRORS |= {errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EFBIG}
+DISK_ERRORS |= {errno.EISDIR, errno.ENAMETOOLONG}
 DISK_ERRORS |= {errno.EIO, errno.ESTALE}  # Bad sectors; a share that went.
 
 MAX_SEED = 2**31 - 1  # TensorFlow's seeds are 32-bit integers with a sign.

@@ -37,6 +37,10 @@ class CorruptCacheError(PipelineError, ValueError):
     """A cache is unreadable or fails its digest."""
 
 
+class DamagedParentError(CorruptCacheError):
+    """A cache from which rows were to be taken over holds damaged ones."""
+
+
 class BusyCacheError(PipelineError, RuntimeError):
     """Another process is building the same cache."""
 

@@ -10,9 +10,9 @@ from embed.artifacts import name_dataset
 from embed.artifacts import touch
 from embed.backbones import load_backbone
 from embed.building.build import Build
-from embed.building.build import remove_leftover
-from embed.building.build import set_aside_other_build
 from embed.building.current import CurrentPictures
+from embed.building.folder import prepare_build_dir
+from embed.building.folder import remove_leftover
 from embed.building.lock import is_being_built
 from embed.building.lock import lock_build
 from embed.building.lookup import Lookup
@@ -22,6 +22,7 @@ from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import choose_engine
+from embed.errors import StorageError
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
@@ -78,6 +79,11 @@ def build_cache(
     console = console or Console(is_quiet=True)
     began = time.monotonic()
     make_folder(artifacts_dir / CACHES if not cache_path else cache_path.parent)
+    if cache_path is not None and cache_path.is_dir():
+        raise StorageError(
+            f"The cache cannot go to {cache_path}, which is a folder. "
+            "Expected: a file. Give one with `--cache PATH`."
+        )
     engine_name = choose_engine(request.engine, request.precision)
     console.say(f"Devices: {prepare_devices().describe()}.")
     request = dataclasses.replace(
@@ -111,17 +117,17 @@ def build_cache(
             f"{views})."
         )
         touch(found.path)
-        if not is_being_built(found.path):
-            remove_leftover(found.path)
         return BuildResult(found, 0, 0, {"total": time.monotonic() - began})
 
     if finished := find_finished():
+        if not is_being_built(finished.cache.path):
+            remove_leftover(finished.cache.path)
         return finished
-    with lock_build(path, is_waiting=is_waiting, console=console) as has_waited:
-        if has_waited and (finished := find_finished()):
+    with lock_build(path, is_waiting=is_waiting, console=console):
+        # Another builder may have finished since; it need not be waited for.
+        if finished := find_finished():
             return finished
-        remove_leftover(path)
-        set_aside_other_build(path, spec)
+        prepare_build_dir(path, spec, is_overwrite=is_overwrite)
         build = Build(
             request,
             spec,
@@ -132,8 +138,7 @@ def build_cache(
             path,
             parents=[] if is_overwrite else lookup.find_parents(),
         )
-        build.compute_missing(console)
-        cache = build.assemble(console)
+        cache = build.finish(console)
     return BuildResult(
         cache=cache,
         num_computed=build.num_computed,

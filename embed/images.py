@@ -68,11 +68,6 @@ def digest_content(encoded: bytes) -> bytes:
     return hashlib.sha256(encoded).digest()
 
 
-def is_oriented(encoded: bytes) -> bool:
-    """Tells whether a picture carries an EXIF orientation but upright."""
-    return read_header(encoded).is_oriented
-
-
 class ImageDecoder:
     """Decodes encoded pictures one at a time; safe to call from threads.
 

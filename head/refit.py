@@ -5,9 +5,10 @@ import hashlib
 import time
 from pathlib import Path
 
+from embed.artifacts import BUILDING
 from embed.artifacts import RUNS
+from embed.artifacts import claim_cache
 from embed.artifacts import create_stale_error
-from embed.artifacts import make_folder
 from embed.artifacts import replace_folder
 from embed.artifacts import touch
 from embed.cache import FeatureCache
@@ -77,7 +78,22 @@ def train_run(
         console.say(f"The run {directory} has done exactly this already.")
         touch(directory / RECORD)
         return load_run(directory)
-    make_folder(artifacts_dir / RUNS)
+    marker = artifacts_dir / RUNS / BUILDING / f"{directory.name}.json"
+    with claim_cache(marker, cache):
+        return _train_and_write(
+            cache, spec, directory, seed, memory_limit, console
+        )
+
+
+def _train_and_write(
+    cache: FeatureCache,
+    spec: HeadSpec,
+    directory: Path,
+    seed: int,
+    memory_limit: int | None,
+    console: Console,
+) -> Run:
+    """Trains a head twice, watched and on all, and writes its run."""
     read = choose_reader(cache, memory_limit, console)
     train, val = take_train_and_val(cache, read)
     num_train, num_val = len(train), len(val)

@@ -9,11 +9,11 @@ import numpy as np
 
 from embed.building.parents import KnownRows
 from embed.building.parents import Parent
+from embed.building.stamps import NO_STAMP
 from embed.images import digest_content
 from embed.sources import Picture
 from embed.sources import Source
 from embed.sources import SplitIndex
-from embed.storage.stamps import NO_STAMP
 
 IDS = ("a", "b", "c", "d", "e")
 ROWS = np.arange(len(IDS))

@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from embed.building.blocks import BLOCK_ROWS
+from embed.building.current import UNREADABLE
 from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
+from embed.building.folder import BUILDING
 from embed.building.lock import is_being_built
-from embed.building.parents import BUILDING
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
 from embed.building.plan import NOBODY
 from embed.building.plan import Plan
+from embed.building.stamps import write_stamps
 from embed.cache import FeatureCache
 from embed.cache import open_cache
 from embed.console import Console
+from embed.decoding.formats import FORMATS
 from embed.errors import BadImagesError
 from embed.errors import CorruptCacheError
 from embed.provenance import Provenance
@@ -26,7 +29,6 @@ from embed.provenance import SkippedImage
 from embed.sources import Source
 from embed.spec import CacheSpec
 from embed.storage.seal import BUILD_COMMAND
-from embed.storage.stamps import write_stamps
 from embed.storage.writer import FeatureRows
 from embed.storage.writer import SplitContent
 from embed.storage.writer import write_cache
@@ -34,7 +36,7 @@ from embed.storage.writer import write_cache
 NUM_LISTED = 5  # Bad pictures named in the error line; stderr lists them all.
 
 
-def list_caches(plan: Plan) -> tuple[str, ...]:
+def name_caches(plan: Plan) -> tuple[str, ...]:
     """Returns the names of the caches from which a plan takes rows."""
     used = plan.used_parents()
     return tuple(p.path.name for p in used if isinstance(p, CacheParent))
@@ -68,8 +70,11 @@ class Assembly:
         self._bad = {**self._known_bad(), **bad}
         self._rows = {split: self._good_rows(split) for split in spec.splits}
         caches = [p for p in plan.used_parents() if isinstance(p, CacheParent)]
-        self.parent_names = list_caches(plan)
+        self.parent_names = name_caches(plan)
         self.engine = caches[0].cache.provenance.engine if caches else ""
+        self.max_pixels = max(
+            (parent.cache.provenance.max_pixels for parent in caches), default=0
+        )
 
     @property
     def skipped(self) -> tuple[SkippedImage, ...]:
@@ -79,7 +84,9 @@ class Assembly:
                 split=split,
                 image_id=self._source.splits[split].image_ids[row],
                 reason=image.reason,
-                content_digest=image.content_digest.hex(),
+                content_digest=image.content_digest.hex()
+                if image.content_digest != UNREADABLE
+                else "",
             )
             for split in self._spec.splits
             for (name, row), image in sorted(self._bad.items())
@@ -101,11 +108,11 @@ class Assembly:
             BadImagesError: Names them; the console has listed them all.
         """
         skipped = self.skipped
+        for image in skipped:
+            console.say(f"{image.split} {image.image_id}: {image.reason}")
         is_whole = all(len(rows) for rows in self._rows.values())
         if not skipped or (on_error == "skip" and is_whole):
             return
-        for image in skipped:
-            console.say(f"{image.split} {image.image_id}: {image.reason}")
         named = ", ".join(
             f"{image.image_id} ({image.reason})"
             for image in skipped[:NUM_LISTED]
@@ -114,8 +121,8 @@ class Assembly:
         raise BadImagesError(
             f"{len(skipped)} pictures cannot be decoded: {named}"
             f"{f' and {more} more, listed above' if more > 0 else ''}. "
-            "Expected: JPEG, PNG, BMP, GIF or WebP. The other features are "
-            f"kept: mend or remove them and run `{BUILD_COMMAND}` again, or "
+            f"Expected: {FORMATS}. The other features are kept: "
+            f"mend or remove them and run `{BUILD_COMMAND}` again, or "
             "leave them out with `--on-error skip`."
         )
 

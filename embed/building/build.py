@@ -1,6 +1,5 @@
 """The building of one cache: what is missing, computed; then the file."""
 
-import contextlib
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from embed.artifacts import write_text
 from embed.backbones import Backbone
 from embed.building.agreement import check_engine
 from embed.building.assembly import Assembly
-from embed.building.assembly import list_caches
+from embed.building.assembly import name_caches
 from embed.building.blocks import Block
 from embed.building.blocks import join_blocks
 from embed.building.blocks import list_blocks
@@ -22,23 +21,22 @@ from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
 from embed.building.embedder import Embedder
 from embed.building.embedder import TaskResult
+from embed.building.folder import SPEC
+from embed.building.folder import build_dir_of
 from embed.building.journal import Journal
 from embed.building.journal import read_journal
-from embed.building.parents import BUILDING
-from embed.building.parents import SPEC
 from embed.building.parents import BlocksParent
+from embed.building.parents import CacheParent
 from embed.building.parents import Parent
-from embed.building.parents import read_spec
 from embed.building.plan import Plan
 from embed.building.plan import Task
 from embed.building.plan import make_plan
 from embed.building.request import BuildRequest
 from embed.cache import FeatureCache
-from embed.cache import open_cache
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import create_engine
-from embed.errors import PipelineError
+from embed.errors import DamagedParentError
 from embed.errors import SourceError
 from embed.images import ImageDecoder
 from embed.provenance import Provenance
@@ -88,7 +86,31 @@ class Build:
         self.num_decoded = 0
         self.seconds: dict[str, float] = {}
 
-    def compute_missing(self, console: Console) -> None:
+    def finish(self, console: Console) -> FeatureCache:
+        """Computes what nobody knows and writes the cache.
+
+        A parent that turns out to be damaged is read through once; what it
+        does not hold any more is computed.
+
+        Raises:
+            BadImagesError: If pictures could not be decoded and the request
+                is to fail then, or if nothing of a split would be left. The
+                good rows are kept.
+        """
+        try:
+            return self._compute_and_assemble(console)
+        except DamagedParentError as error:
+            console.say(f"{error} Its damaged rows are computed again.")
+            for parent in self._parents:
+                if isinstance(parent, CacheParent):
+                    parent.pass_over_damage()
+            return self._compute_and_assemble(console)
+
+    def _compute_and_assemble(self, console: Console) -> FeatureCache:
+        self._compute_missing(console)
+        return self._assemble(console)
+
+    def _compute_missing(self, console: Console) -> None:
         """Computes and writes every row that nobody knows."""
         plan = self._plan()
         tasks = plan.list_tasks(self._keys)
@@ -121,7 +143,7 @@ class Build:
             f"{sum(len(task.rows) for task in tasks):,} images with "
             f"{self._spec.backbone} on {self._engine_name}."
         )
-        journal = Journal(self._build_dir, self._engine_name, list_caches(plan))
+        journal = Journal(self._build_dir, self._engine_name, name_caches(plan))
         write_seconds = 0.0
         with console.progress(
             "Embedding", total, "views", done=total - to_do
@@ -136,22 +158,18 @@ class Build:
                     task.key.split, task.key.number, task.num_views
                 ),
             )
-            for task, result in results:
-                began = time.monotonic()
-                self._keep(task, result, plan)
-                write_seconds += time.monotonic() - began
-        self.num_computed = embedder.num_computed
-        self.num_decoded = embedder.num_decoded
-        self.seconds = {**embedder.seconds, "write": write_seconds}
+            try:
+                for task, result in results:
+                    began = time.monotonic()
+                    self._keep(task, result, plan)
+                    write_seconds += time.monotonic() - began
+            finally:
+                self.num_computed += embedder.num_computed
+                self.num_decoded += embedder.num_decoded
+                self.seconds = {**embedder.seconds, "write": write_seconds}
 
-    def assemble(self, console: Console) -> FeatureCache:
-        """Turns all that is known into one file and removes the blocks.
-
-        Raises:
-            BadImagesError: If pictures could not be decoded and the request
-                is to fail then, or if nothing of a split would be left. The
-                good rows are kept.
-        """
+    def _assemble(self, console: Console) -> FeatureCache:
+        """Turns all that is known into one file and removes the blocks."""
         assembly = Assembly(
             plan=self._plan(),
             spec=self._spec,
@@ -168,7 +186,7 @@ class Build:
                 source=self._request.source,
                 backbone=self._request.backbone,
                 engine=engine or self._engine_name,
-                max_pixels=self._request.max_pixels,
+                max_pixels=max(self._request.max_pixels, assembly.max_pixels),
                 created=now(),
                 host=host_name(),
                 devices=prepare_devices().describe(),
@@ -253,35 +271,3 @@ class Build:
         columns = [views.index(view) for view in known]
         features[:, columns] = plan.read(split, rows, known)
         return features
-
-
-def build_dir_of(path: Path) -> Path:
-    """Returns where the blocks of a cache lie until it is finished."""
-    return path.with_name(path.name + BUILDING)
-
-
-def remove_leftover(path: Path) -> None:
-    """Removes the blocks that a finished cache was made of.
-
-    They are there where a build was killed between its last two steps. The
-    journal tells them from those of another build that goes on there.
-    """
-    attempts = read_journal(build_dir_of(path))
-    with contextlib.suppress(PipelineError):
-        if attempts and open_cache(path).provenance.attempts == attempts:
-            shutil.rmtree(build_dir_of(path), ignore_errors=True)
-
-
-def set_aside_other_build(path: Path, spec: CacheSpec) -> None:
-    """Renames the blocks of a cache if their numbers mean other rows."""
-    build_dir = build_dir_of(path)
-    held = read_spec(build_dir)
-    if held is None and path.stem.endswith(spec.fingerprint()):
-        return  # Its name says what its file would: that was damaged.
-    if held is None:  # Nothing says what its vectors are.
-        shutil.rmtree(build_dir, ignore_errors=True)
-    elif held != spec:
-        name = build_dir.name.removesuffix(BUILDING)
-        aside = f"{name}.{held.fingerprint()}{BUILDING}"
-        shutil.rmtree(build_dir.with_name(aside), ignore_errors=True)
-        build_dir.rename(build_dir.with_name(aside))

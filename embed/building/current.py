@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from embed.ahead import map_ahead
+from embed.building.stamps import NO_STAMP
+from embed.building.stamps import trust_old_stamps
 from embed.console import Console
 from embed.devices import num_cpu_threads
 from embed.images import digest_content
 from embed.rows import DIGEST_BYTES
 from embed.sources import Picture
 from embed.sources import Source
-from embed.storage.stamps import NO_STAMP
-from embed.storage.stamps import trust_old_stamps
 
 MANY_PICTURES = 5_000  # Seconds of reading: worth a progress bar.
+UNREADABLE = bytes(DIGEST_BYTES)  # Stands for the content of such a picture.
 NUM_AHEAD = 64  # Pictures in memory: some MB.
 
 
@@ -104,14 +105,13 @@ class CurrentPictures:
         ):
             found = map_ahead(pool, _digest, pictures, NUM_AHEAD)
             for row, digest in zip(rows.tolist(), found, strict=True):
-                if digest is not None:
-                    self._digests[split][row] = np.frombuffer(digest, np.uint8)
-                    self._is_known[split][row] = True
+                self._digests[split][row] = np.frombuffer(digest, np.uint8)
+                self._is_known[split][row] = True
                 progress.advance()
 
 
-def _digest(picture: Picture) -> bytes | None:
-    return None if picture.problem else digest_content(picture.encoded)
+def _digest(picture: Picture) -> bytes:
+    return UNREADABLE if picture.problem else digest_content(picture.encoded)
 
 
 def find_rows(image_ids: Sequence[str], wanted: Sequence[str]) -> np.ndarray:

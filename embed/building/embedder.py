@@ -19,10 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from embed.ahead import map_ahead
+from embed.building.blocks import BLOCK_ROWS
 from embed.building.plan import Task
 from embed.decoding.header import read_header
 from embed.devices import num_cpu_threads
 from embed.engines import Engine
+from embed.errors import EngineError
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
 from embed.images import digest_content
@@ -31,6 +33,7 @@ from embed.sources import Picture
 from embed.sources import Source
 from embed.views import VIEWS
 
+MOST_ROWS = 64 * BLOCK_ROWS  # Read in one go: more gain nothing.
 BATCHES_AHEAD = 2  # Decoded and waiting, so that the engine never does.
 
 
@@ -151,9 +154,12 @@ class Embedder:
                 yield task, self._compute_task(task, of_task, on_views)
 
     def _read(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Picture]]:
-        for task in tasks:
-            rows = task.rows.tolist()
-            pictures = self._source.read(task.key.split, rows)
+        """Reads the pictures of all tasks, many in one go.
+
+        A TFDS file is read from its start to come to a row.
+        """
+        for split, rows in _join_rows(tasks):
+            pictures = self._source.read(split, rows)
             yield from zip(rows, pictures, strict=True)
 
     def _decode_one(self, read: tuple[int, Picture]) -> DecodedImage:
@@ -197,9 +203,12 @@ class Embedder:
             on_views(len(batch) * num_views)
         on_views(len(bad) * num_views)
         digests = b"".join(image.content_digest for image in good)
+        with np.errstate(over="ignore"):  # Told below.
+            stored = np.concatenate(features).astype(self._dtype)
+        _require_finite(stored, task)
         return TaskResult(
             rows=np.array([image.row for image in good], np.int64),
-            features=np.concatenate(features).astype(self._dtype),
+            features=stored,
             content_digests=np.frombuffer(digests, np.uint8).reshape(
                 len(good), DIGEST_BYTES
             ),
@@ -224,3 +233,35 @@ class Embedder:
                 break
         self.seconds["wait_for_images"] += time.monotonic() - began
         return batch
+
+
+def _join_rows(tasks: Iterable[Task]) -> Iterator[tuple[str, list[int]]]:
+    """Yields the rows of tasks in order, as many as ascend in a split."""
+    split, joined = "", list[int]()
+    for task in tasks:
+        rows = task.rows.tolist()
+        is_next = split == task.key.split and joined[-1] < rows[0]
+        if joined and not (is_next and len(joined) < MOST_ROWS):
+            yield split, joined
+            joined = []
+        split = task.key.split
+        joined += rows
+    if joined:
+        yield split, joined
+
+
+def _require_finite(features: np.ndarray, task: Task) -> None:
+    """Refuses features that are no numbers, or too large for their dtype.
+
+    Raises:
+        EngineError: Says what to do about it.
+    """
+    num_bad = int((~np.isfinite(features)).any(axis=(1, 2)).sum())
+    if num_bad:
+        raise EngineError(
+            f"The features of {num_bad} pictures in block {task.key.number} of "
+            f"{task.key.split} are no finite numbers in {features.dtype}. "
+            "Expected: finite ones. What is finished is kept. Run again with "
+            "`--engine tensorflow`, or without `--dtype float16`, which ends "
+            "at 65,504."
+        )

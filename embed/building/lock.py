@@ -1,8 +1,9 @@
 """One builder of a cache at a time; the others wait or leave.
 
-`NAME.h5.lock` is locked while a cache is built and says by whom, as JSON with
-`host`, `pid` and `since`. The system frees the lock of a process that dies, so
-that a lock file alone holds nobody up.
+`NAME.h5.lock` is locked while a cache is built, and `NAME.h5.owner` says by
+whom, as JSON with `host`, `pid` and `since`. The system frees the lock of a
+process that dies, so that a file alone holds nobody up. They are two since
+`filelock` writes into its own where a file system has no locks.
 """
 
 import contextlib
@@ -41,14 +42,16 @@ def lock_build(
     """
     lock_path = path.with_name(path.name + ".lock")
     lock = filelock.FileLock(lock_path, blocking=False)
-    has_waited = _acquire(lock, lock_path, path, is_waiting, console)
+    has_waited = _acquire(lock, path, is_waiting, console)
+    owner_path = _owner_path(path)
     try:
-        if (dead := _read_owner(lock_path)) and not has_waited:
+        if (dead := _read_owner(path)) and not has_waited:
             console.say(f"Taking over from {dead}, which ended early.")
         owner = {"host": host_name(), "pid": os.getpid(), "since": now()}
-        lock_path.write_text(json.dumps(owner))
+        owner_path.write_text(json.dumps(owner))
         yield has_waited
     finally:
+        owner_path.unlink(missing_ok=True)
         lock_path.unlink(missing_ok=True)  # Before the release: nobody's yet.
         lock.release()
 
@@ -69,7 +72,6 @@ def is_being_built(path: Path) -> bool:
 
 def _acquire(
     lock: filelock.BaseFileLock,
-    lock_path: Path,
     path: Path,
     is_waiting: bool,
     console: Console,
@@ -80,7 +82,7 @@ def _acquire(
         try:
             lock.acquire()
         except filelock.Timeout as error:
-            owner = _read_owner(lock_path) or "another process"
+            owner = _read_owner(path) or "another process"
             if not is_waiting:
                 raise BusyCacheError(
                     f"The cache {path} is being built by {owner}. Wait until "
@@ -95,10 +97,14 @@ def _acquire(
             return bool(said)
 
 
-def _read_owner(lock_path: Path) -> str:
-    """Returns who wrote a lock file, in words, or `""`."""
+def _owner_path(path: Path) -> Path:
+    return path.with_name(path.name + ".owner")
+
+
+def _read_owner(path: Path) -> str:
+    """Returns who builds a cache, in words, or `""`."""
     try:
-        owner = json.loads(lock_path.read_text())
+        owner = json.loads(_owner_path(path).read_text())
         return (
             f"process {owner['pid']} on {owner['host']} since {owner['since']}"
         )

@@ -6,17 +6,20 @@ from pathlib import Path
 import numpy as np
 
 from embed.artifacts import newest_first
-from embed.building.build import build_dir_of
 from embed.building.current import CurrentPictures
-from embed.building.parents import BUILDING
+from embed.building.folder import BUILDING
+from embed.building.folder import build_dir_of
+from embed.building.folder import read_spec
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
 from embed.building.parents import Parent
-from embed.building.parents import read_spec
 from embed.building.plan import NOBODY
 from embed.building.plan import Plan
 from embed.building.plan import make_plan
 from embed.building.request import BuildRequest
+from embed.building.stamps import NO_STAMP
+from embed.building.stamps import read_stamps
+from embed.building.stamps import write_stamps
 from embed.cache import FeatureCache
 from embed.cache import open_cache
 from embed.errors import PipelineError
@@ -26,9 +29,6 @@ from embed.spec import describe_differences
 from embed.spec import is_kin
 from embed.spec import is_served_by
 from embed.storage.seal import BUILD_COMMAND
-from embed.storage.stamps import NO_STAMP
-from embed.storage.stamps import read_stamps
-from embed.storage.stamps import write_stamps
 
 
 class Lookup:

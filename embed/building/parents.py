@@ -9,20 +9,17 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import pydantic
 
 from embed.building.blocks import INDEX_COLUMNS
 from embed.building.blocks import Block
 from embed.building.blocks import read_block
+from embed.building.current import UNREADABLE
+from embed.building.stamps import read_stamps
 from embed.cache import FeatureCache
 from embed.errors import CorruptCacheError
+from embed.errors import DamagedParentError
 from embed.rows import DIGEST_BYTES
-from embed.spec import CacheSpec
 from embed.storage.seal import BUILD_COMMAND
-from embed.storage.stamps import read_stamps
-
-BUILDING = ".building"  # What the folder of a build is called after a cache.
-SPEC = "spec.json"  # In that folder: the `CacheSpec` of the build.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +102,12 @@ class CacheParent(Parent):
         skipped = [
             image
             for image in self.cache.provenance.skipped
-            if image.split == split
-            and image.content_digest
-            and self._knows_errors
+            if image.split == split and self._knows_errors
         ]
         count = len(index.labels)
-        digests = b"".join(bytes.fromhex(i.content_digest) for i in skipped)
+        digests = b"".join(
+            bytes.fromhex(i.content_digest) or UNREADABLE for i in skipped
+        )
         return KnownRows(
             image_ids=index.image_ids + tuple(i.image_id for i in skipped),
             content_digests=np.concatenate(
@@ -133,8 +130,19 @@ class CacheParent(Parent):
         """Returns features `(num_rows, num_views, feature_dim)`, checked."""
         if self._is_good is not None:
             positions = np.flatnonzero(self._is_good[split])[positions]
-        pieces = self.cache.read_rows(split, positions)
-        return np.concatenate([stored.features for _, stored in pieces])
+        try:
+            pieces = self.cache.read_rows(split, positions)
+            return np.concatenate([stored.features for _, stored in pieces])
+        except CorruptCacheError as error:
+            raise DamagedParentError(str(error)) from error
+
+    def pass_over_damage(self) -> None:
+        """Reads all of the cache, and knows its good rows alone from here."""
+        self._is_good = {
+            split: self.cache.find_good(split)
+            for split in self.cache.num_images
+        }
+        self._known.clear()
 
     def _known_good(self, split: str, is_good: np.ndarray) -> KnownRows:
         """Reads the good rows of a damaged cache; each vouches for itself."""
@@ -214,7 +222,6 @@ class BlocksParent(Parent):
         if self._last is None or self._last[0] != path:
             block = read_block(path)
             if block is None:
-                path.unlink(missing_ok=True)  # Else it would be found again.
                 raise _changed(path)
             self._last = path, block
         return self._last[1]
@@ -226,12 +233,3 @@ def _changed(path: Path) -> CorruptCacheError:
         f"cache was built. Run `{BUILD_COMMAND}` again: it computes what it "
         "cannot take over."
     )
-
-
-def read_spec(build_dir: Path) -> CacheSpec | None:
-    """Returns what a build is for, `None` where that cannot be read."""
-    try:
-        text = (build_dir / SPEC).read_text("utf-8")
-        return CacheSpec.model_validate_json(text)
-    except (OSError, UnicodeDecodeError, pydantic.ValidationError):
-        return None

@@ -9,9 +9,9 @@ from embed.building.blocks import BlockKey
 from embed.building.current import CurrentPictures
 from embed.building.current import find_rows
 from embed.building.parents import Parent
+from embed.building.stamps import NO_STAMP
 from embed.rows import DIGEST_BYTES
 from embed.spec import CacheSpec
-from embed.storage.stamps import NO_STAMP
 
 NOBODY = -1  # No parent knows the row.
 

@@ -9,6 +9,7 @@ import codecs
 NUM_FIRST_BYTES = 512  # Enough for every signature below, and to know a text.
 
 DECODED = ("JPEG", "JPEG XL", "PNG", "GIF", "BMP", "WebP")
+FORMATS = f"{', '.join(DECODED[:-1])} or {DECODED[-1]}"  # In words.
 DECODED_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embed.decoding.formats import DECODED
+from embed.decoding.formats import FORMATS
 from embed.errors import SourceError
 from embed.sources.files import ERRORS_OF_ONE_FILE
 from embed.sources.files import Listing
@@ -23,7 +23,6 @@ from embed.sources.source import SplitIndex
 from embed.splits import TEST_SHARE
 from embed.splits import is_held_out
 
-FORMATS = f"{', '.join(DECODED[:-1])} or {DECODED[-1]}"
 SPLIT_NAMES = frozenset({*SPLITS, "val", "valid", "validation"})
 
 
@@ -60,6 +59,7 @@ class FolderSource(Source):
         class_names = sorted(
             {_class_of(i) for split in paths.values() for i in split}
         )
+        label_of = {name: label for label, name in enumerate(class_names)}
         self._paths = {split: list(p.values()) for split, p in paths.items()}
         super().__init__(
             name="folder",
@@ -68,10 +68,7 @@ class FolderSource(Source):
             splits={
                 split: SplitIndex(
                     tuple(by_id),
-                    np.array(
-                        [class_names.index(_class_of(i)) for i in by_id],
-                        np.int32,
-                    ),
+                    np.array([label_of[_class_of(i)] for i in by_id], np.int32),
                 )
                 for split, by_id in paths.items()
             },
@@ -192,10 +189,10 @@ def _by_id(root: Path, listing: Listing) -> dict[str, Path]:
     try:
         "".join(by_id).encode()
     except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.end]
         raise SourceError(
             f"A picture below {root} has a name that is no UTF-8, near "
-            f"{error.object[error.start - 20 : error.end]!a}. Expected: "
-            "UTF-8. Rename it and run the command again."
+            f"{near!a}. Expected: UTF-8. Rename it and run the command again."
         ) from error
     return by_id
 

@@ -64,10 +64,7 @@ def read_column(
 
 
 def read_readable(
-    descriptor: int,
-    column: Column,
-    rows: np.ndarray,
-    into: np.ndarray | None = None,
+    descriptor: int, column: Column, rows: np.ndarray
 ) -> np.ndarray:
     """Reads some rows of a column, as `read_column` does, from a bad disk.
 
@@ -75,7 +72,7 @@ def read_readable(
         Values `(len(rows), ...)`, zero where the disk does not give them.
     """
     try:
-        return read_column(descriptor, column, rows, into)
+        return read_column(descriptor, column, rows)
     except OSError as error:
         if error.errno != errno.EIO:
             raise

@@ -23,6 +23,7 @@ import pydantic
 from embed.errors import CorruptCacheError
 from embed.errors import StaleCacheError
 from embed.provenance import Provenance
+from embed.rows import DIGEST_BYTES
 from embed.spec import SCHEMA
 from embed.spec import CacheSpec
 from embed.storage.hdf5 import Column
@@ -31,7 +32,6 @@ BUILD_COMMAND = "python -m embed build-cache"
 MAGIC = b"\x93HEADSTART CACHE\n"  # 17 bytes; the first is no text's.
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 LENGTH_BYTES = 8
-DIGEST_BYTES = 32  # SHA-256.
 FRAME_BYTES = len(MAGIC) + LENGTH_BYTES + DIGEST_BYTES
 PLACES_BYTES = 4096  # Room for what is known once the file is laid out.
 PIECE_BYTES = 2**20  # Read at a time.
@@ -129,7 +129,7 @@ def read_seal(descriptor: int, path: Path) -> tuple[Seal, list[str]]:
     }
     whole = [text for text in copies.values() if text is not None]
     if not whole:
-        raise corrupt(path, _describe(descriptor))
+        raise corrupt(path, _describe(descriptor), has_seal=False)
     _require_schema(path, whole[0])
     try:
         seal = Seal.model_validate_json(whole[0])
@@ -151,13 +151,16 @@ def read_pieces(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
         start += len(piece)
 
 
-def corrupt(path: Path, received: str) -> CorruptCacheError:
+def corrupt(
+    path: Path, received: str, *, has_seal: bool = True
+) -> CorruptCacheError:
     """Returns the error for a cache that is not what was written."""
+    repair = f"Repair it with `python -m embed verify {path} --repair`, or "
     return CorruptCacheError(
         f"The cache {path} is corrupt. Expected: a whole feature cache, every "
-        f"row with its digest. Received: {received}. Repair it with `python "
-        f"-m embed verify {path} --repair`, or build it again with "
-        f"`{BUILD_COMMAND} --overwrite`."
+        f"row with its digest. Received: {received}. "
+        f"{repair if has_seal else 'Move it away, or '}build it again with "
+        f"`{BUILD_COMMAND} --overwrite` and the same options."
     )
 
 

@@ -6,7 +6,6 @@ found at once; the file is moved to its place when it is whole and on disk.
 
 import dataclasses
 import hashlib
-import math
 import os
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -84,13 +83,14 @@ def write_cache(
     Raises:
         OSError: If the disk is full; nothing is left then.
     """
+    path = path.resolve()  # A link stays one.
     part = path.with_name(path.name + ".part")
     layout = {
         name: _list_columns(spec, feature_dim, content)
         for name, content in splits.items()
     }
     try:
-        _require_room(part, layout)
+        _require_room(part)
         columns = create_file(
             part,
             layout,
@@ -133,15 +133,10 @@ def write_cache(
         part.unlink(missing_ok=True)
 
 
-def _require_room(path: Path, layout: Mapping[str, Layout]) -> None:
+def _require_room(path: Path) -> None:
     """Finds a full disk before HDF5 does, which says it less clearly."""
-    num_bytes = STRUCTURE_BYTES + sum(
-        np.dtype(dtype).itemsize * math.prod(shape)
-        for of_split in layout.values()
-        for dtype, shape in of_split.values()
-    )
     with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, num_bytes)
+        os.posix_fallocate(file.fileno(), 0, STRUCTURE_BYTES)
 
 
 def _list_columns(

@@ -94,6 +94,7 @@ def run_verify(
     ) as console:
         from embed.artifacts import find_cache_path
         from embed.devices import prepare_devices
+        from embed.errors import PipelineError
         from embed.upkeep.repair import repair_cache
         from embed.upkeep.verify import verify_cache
 
@@ -104,7 +105,11 @@ def run_verify(
         payload = found.to_payload()
         if repair and not found.is_ok:
             console.say(found.to_text())
-            done = repair_cache(found, console=console)
+            try:
+                done = repair_cache(found, console=console)
+            except PipelineError:
+                console.result(payload, "Not repaired.")
+                raise
             found = verify_cache(path, num_sampled=sample, console=console)
             payload = {**found.to_payload(), "repaired": done.to_payload()}
             console.result(payload, f"{done.to_text()}\n{found.to_text()}")

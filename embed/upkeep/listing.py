@@ -1,5 +1,6 @@
 """What there is to say about a cache, and about all of them."""
 
+import contextlib
 import io
 import time
 from pathlib import Path
@@ -7,10 +8,10 @@ from typing import Any
 
 from embed.artifacts import CACHES
 from embed.artifacts import iterate_caches
+from embed.building.blocks import read_arrays
+from embed.building.folder import BUILDING
+from embed.building.folder import read_spec
 from embed.building.lock import is_being_built
-from embed.building.parents import BUILDING
-from embed.building.parents import BlocksParent
-from embed.building.parents import read_spec
 from embed.cache import FeatureCache
 from embed.console import format_seconds
 
@@ -36,7 +37,10 @@ def list_caches(artifacts_dir: Path) -> list[dict[str, Any]]:
     """Returns a row for each cache file and for each unfinished build."""
     rows = []
     for path, cache in iterate_caches(artifacts_dir):
-        row = {**_file_facts(path), "status": "complete"}
+        try:
+            row = {**_file_facts(path), "status": "complete"}
+        except FileNotFoundError:  # Removed since.
+            continue
         if isinstance(cache, FeatureCache):
             row |= {
                 "fingerprint": cache.fingerprint,
@@ -49,7 +53,8 @@ def list_caches(artifacts_dir: Path) -> list[dict[str, Any]]:
             row |= {"status": "unusable", "error": str(cache)}
         rows.append(row)
     for build_dir in sorted((artifacts_dir / CACHES).glob(f"*{BUILDING}")):
-        rows.append({**_file_facts(build_dir), **_build_facts(build_dir)})
+        with contextlib.suppress(FileNotFoundError):  # Finished meanwhile.
+            rows.append({**_file_facts(build_dir), **_build_facts(build_dir)})
     return rows
 
 
@@ -85,8 +90,11 @@ def draw_table(rows: list[dict[str, Any]], artifacts_dir: Path) -> str:
 
 def count_bytes(path: Path) -> int:
     """Returns the size of a file, or of all files in a folder."""
-    files = [path] if path.is_file() else [p for p in path.rglob("*")]
-    return sum(f.stat().st_size for f in files if f.is_file())
+    num_bytes = 0
+    for file in [path] if path.is_file() else list(path.rglob("*")):
+        with contextlib.suppress(OSError):  # A builder may have moved it.
+            num_bytes += file.stat().st_size if file.is_file() else 0
+    return num_bytes
 
 
 def _build_facts(build_dir: Path) -> dict[str, Any]:
@@ -96,9 +104,13 @@ def _build_facts(build_dir: Path) -> dict[str, Any]:
     spec = read_spec(build_dir)
     if spec is None:
         return {"status": status}
-    parent = BlocksParent(build_dir, spec.views)
     num_images = sum(split.num_images for split in spec.splits.values())
-    num_done = sum(len(parent.known(s).image_ids) for s in spec.splits)
+    blocks = [
+        read_arrays(path, ["image_ids"])  # No features: a build may be large.
+        for split in spec.splits
+        for path in (build_dir / split).glob("*.npz")
+    ]
+    num_done = sum(len(block["image_ids"]) for block in blocks if block)
     return {
         "status": f"{status}, {num_done / num_images:.0%} computed",
         "fingerprint": spec.fingerprint(),

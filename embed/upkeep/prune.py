@@ -1,8 +1,9 @@
 """Prune: remove the caches that nothing made of them refers to.
 
 Runs and searches say in `run.json` and `search.json` which cache they were
-made on, a search that is not finished in `spec.json`. A record that cannot be
-read may refer to any cache, so that nothing is removed while there is one.
+made on, those that are not finished in a file of their `.building` folder. A
+record that cannot be read may refer to any cache, so that nothing is removed
+while there is one.
 """
 
 import dataclasses
@@ -19,8 +20,8 @@ from embed.artifacts import CACHES
 from embed.artifacts import RUNS
 from embed.artifacts import SEARCHES
 from embed.artifacts import newest_first
+from embed.building.folder import BUILDING
 from embed.building.lock import is_being_built
-from embed.building.parents import BUILDING
 from embed.cache import open_damaged
 from embed.errors import PipelineError
 from embed.memory import format_size
@@ -28,9 +29,9 @@ from embed.spec import CacheSpec
 from embed.upkeep.listing import count_bytes
 
 RECORDS = (f"{RUNS}/*/run.json", f"{SEARCHES}/*/search.json")
-UNFINISHED_SEARCHES = f"{SEARCHES}/.building/*/spec.json"
+UNFINISHED = (f"{SEARCHES}/.building/*/spec.json", f"{RUNS}/.building/*.json")
 # Nobody's once their cache is gone; halves of files not before either.
-SCRAP = re.compile(r"(.+\.h5)(\.lock|\.part|\.stamps(\.\d+\.part)?)")
+SCRAP = re.compile(r"(.+\.h5)(\.lock|\.owner|\.part|\.stamps(\.\d+\.part)?)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _referred_fingerprints(artifacts_dir: Path) -> Iterator[str]:
             except (KeyError, pydantic.ValidationError) as error:
                 raise _unreadable(path) from error
             yield spec.fingerprint()
-    for path in artifacts_dir.glob(UNFINISHED_SEARCHES):
+    for path in [p for u in UNFINISHED for p in artifacts_dir.glob(u)]:
         try:
             yield str(_read(path)["fingerprint"])
         except KeyError as error:

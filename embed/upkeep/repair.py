@@ -8,8 +8,9 @@ import numpy as np
 from embed.artifacts import touch
 from embed.backbones import load_backbone
 from embed.building.build import Build
-from embed.building.build import set_aside_other_build
 from embed.building.current import CurrentPictures
+from embed.building.current import find_rows
+from embed.building.folder import prepare_build_dir
 from embed.building.lock import lock_build
 from embed.building.parents import CacheParent
 from embed.building.request import BuildRequest
@@ -50,8 +51,13 @@ class Repair:
         return (
             f"Repaired: {self.num_rows} rows, {self.num_computed} views "
             f"computed; {self.num_identical} rows are bit by bit what was "
-            "written first."
+            f"written first{self._hint()}."
         )
+
+    def _hint(self) -> str:
+        if self.num_identical == self.num_rows:
+            return ""
+        return ", the others of another engine or of a picture replaced since"
 
 
 def repair_cache(found: Verification, *, console: Console) -> Repair:
@@ -64,7 +70,7 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
         console: Receives progress and remarks.
 
     Raises:
-        StaleCacheError: If the pictures or the backbone are others by now.
+        StaleCacheError: If ids, labels or the backbone are others by now.
         CorruptCacheError: If the rows never were the backbone's.
         PipelineError: If they cannot be had, or the cache is being built.
     """
@@ -87,24 +93,26 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
             " which takes over what is equal and whole."
         )
     is_good = {split: found.is_good(split) for split in cache.num_images}
+    parent = CacheParent(cache, max_pixels=request.max_pixels, is_good=is_good)
+    pictures = CurrentPictures(source, console)
+    for split in cache.num_images:
+        # Good rows stay what they are, also where a picture was replaced.
+        known = parent.known(split)
+        rows = find_rows(pictures.image_ids(split), known.image_ids)
+        pictures.learn(split, rows, known.content_digests)
     with lock_build(cache.path, is_waiting=False, console=console):
-        set_aside_other_build(cache.path, spec)
+        prepare_build_dir(cache.path, spec)
         build = Build(
             request,
             spec,
             source,
-            CurrentPictures(source, console),
+            pictures,
             backbone,
             request.engine,
             cache.path,
-            parents=[
-                CacheParent(
-                    cache, max_pixels=request.max_pixels, is_good=is_good
-                )
-            ],
+            parents=[parent],
         )
-        build.compute_missing(console)
-        mended = build.assemble(console)
+        mended = build.finish(console)
     touch(mended.path)
     num_identical = num_bad = 0
     for split, good in is_good.items():

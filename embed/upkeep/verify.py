@@ -14,8 +14,8 @@ from embed.cache import open_damaged
 from embed.console import Console
 from embed.errors import PipelineError
 from embed.origin import decoder_of
+from embed.origin import find_unchanged
 from embed.origin import load_backbone_of
-from embed.origin import read_pictures
 from embed.splits import hash_id
 from embed.storage.seal import corrupt
 from embed.views import VIEWS
@@ -138,7 +138,8 @@ def verify_cache(
 
     Args:
         path: Of the cache.
-        num_sampled: Pictures to run through the backbone again, at most.
+        num_sampled: Pictures of each split to run through the backbone again,
+            at most.
         console: Receives progress.
 
     Raises:
@@ -164,7 +165,14 @@ def verify_cache(
     num_recomputed, remark = 0, ""
     if not faults and not bad_blocks and num_sampled:
         try:
-            num_recomputed, bad_blocks = _recompute(cache, num_sampled)
+            num_recomputed, num_changed, bad_blocks = _recompute(
+                cache, num_sampled
+            )
+            if num_changed:
+                remark = (
+                    f"{num_changed} sampled pictures have changed since the "
+                    "cache was built, or are gone: they were not recomputed."
+                )
         except PipelineError as error:
             remark = f"No row was recomputed: {error}"
     return Verification(
@@ -179,25 +187,29 @@ def verify_cache(
 
 def _recompute(
     cache: FeatureCache, num_sampled: int
-) -> tuple[int, list[BadBlock]]:
+) -> tuple[int, int, list[BadBlock]]:
     """Runs some pictures of each split through the backbone again.
 
     Returns:
-        How many, and the blocks in which they differ.
+        How many, how many more have changed since or are gone, and the
+        blocks in which features differ.
 
     Raises:
-        PipelineError: If pictures or backbone cannot be had any more.
+        PipelineError: If source or backbone cannot be had any more.
     """
     backbone = load_backbone_of(cache)
     decoder = decoder_of(cache)
-    num_recomputed, bad_blocks = 0, []
+    num_recomputed, num_changed = 0, 0
+    bad_blocks: list[BadBlock] = []
     for split in cache.num_images:
-        ids = cache.image_ids(split)
-        hashes = [hash_id(image_id, salt="verify") for image_id in ids]
-        rows = np.sort(np.argsort(hashes)[:num_sampled])
-        sampled = [ids[row] for row in rows.tolist()]
-        pictures = read_pictures(cache, split, sampled)
-        images = np.stack([decoder(encoded) for encoded in pictures])
+        hashes = [hash_id(i, salt="verify") for i in cache.image_ids(split)]
+        sample = np.sort(np.argsort(hashes)[:num_sampled])
+        pictures = dict(find_unchanged(cache, split, sample))
+        rows = np.array(sorted(pictures), np.int64)
+        num_changed += len(sample) - len(rows)
+        if not len(rows):
+            continue
+        images = np.stack([decoder(pictures[row]) for row in rows.tolist()])
         expected = np.stack(
             [
                 np.asarray(backbone.model(VIEWS[v](images), training=False))
@@ -213,14 +225,15 @@ def _recompute(
             expected.reshape(-1, cache.feature_dim),
             cache.spec.precision,
         ).reshape(len(rows), -1)
-        is_far = differences.max(axis=1) > _tolerance(cache)
+        # Also where they are no numbers.
+        is_far = ~(differences <= _tolerance(cache)).all(axis=1)
         for number in np.unique(rows[is_far] // BLOCK_ROWS):
             bad = rows[is_far & (rows // BLOCK_ROWS == number)]
             bad_blocks.append(
                 BadBlock(split, int(number), tuple(bad.tolist()), FOREIGN)
             )
         num_recomputed += len(rows)
-    return num_recomputed, bad_blocks
+    return num_recomputed, num_changed, bad_blocks
 
 
 def _tolerance(cache: FeatureCache) -> float:

@@ -11,7 +11,6 @@ from embed.decoding.header import read_header
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
 from embed.images import decode_and_resize
-from embed.images import is_oriented
 from tests.odd_pictures import damaged_pictures
 from tests.odd_pictures import undamaged_pictures
 
@@ -240,7 +239,7 @@ def test_is_oriented(file_format, orientation):
 
     encoded = encode(np.zeros((4, 4, 3)), file_format, exif=exif)
 
-    assert is_oriented(encoded) is (orientation in {3, 6, 8})
+    assert read_header(encoded).is_oriented is (orientation in {3, 6, 8})
 
 
 @pytest.mark.parametrize(
@@ -248,4 +247,4 @@ def test_is_oriented(file_format, orientation):
 )
 def test_what_is_no_picture_is_not_oriented(encoded):
     """Damage is told by the decoder, not here."""
-    assert is_oriented(encoded) is False
+    assert read_header(encoded).is_oriented is False

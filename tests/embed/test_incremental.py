@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import embed.storage.stamps
+import embed.building.stamps
+from embed.building.stamps import NO_STAMP
+from embed.building.stamps import read_stamps
 from embed.cache import open_damaged
 from embed.console import Console
 from embed.errors import BadImagesError
@@ -17,8 +19,6 @@ from embed.images import digest_content
 from embed.sources import SourceRequest
 from embed.splits import Selection
 from embed.splits import split_train
-from embed.storage.stamps import NO_STAMP
-from embed.storage.stamps import read_stamps
 from tests.conftest import draw_picture
 from tests.drawn_caches import assert_equal_datasets
 from tests.drawn_caches import change_bytes
@@ -38,7 +38,7 @@ def _train_dir(picture_folder):
 @pytest.fixture(name="believe_stamps")
 def _believe_stamps(monkeypatch):
     """Makes pictures that were written just now count as settled."""
-    monkeypatch.setattr(embed.storage.stamps, "RACY_NANOSECONDS", 0)
+    monkeypatch.setattr(embed.building.stamps, "RACY_NANOSECONDS", 0)
 
 
 @pytest.fixture(name="opened")

@@ -11,6 +11,7 @@ from embed.building.embedder import BadImage
 from embed.building.lock import lock_build
 from embed.building.parents import BlocksParent
 from embed.building.plan import make_plan
+from embed.building.stamps import read_stamps
 from embed.cache import open_cache
 from embed.console import Console
 from embed.errors import BadImagesError
@@ -18,7 +19,6 @@ from embed.errors import CorruptCacheError
 from embed.images import digest_content
 from embed.spec import SplitSpec
 from embed.splits import Selection
-from embed.storage.stamps import read_stamps
 from tests.drawn_caches import PROVENANCE
 from tests.drawn_caches import create_spec
 from tests.drawn_caches import files_in

@@ -4,10 +4,10 @@ import pytest
 
 from embed.building.agreement import TOLERANCES
 from embed.building.blocks import read_block
-from embed.building.build import build_dir_of
-from embed.building.build import set_aside_other_build
-from embed.building.parents import SPEC
-from embed.building.parents import read_spec
+from embed.building.folder import SPEC
+from embed.building.folder import build_dir_of
+from embed.building.folder import prepare_build_dir
+from embed.building.folder import read_spec
 from embed.cache import open_cache
 from embed.errors import BadImagesError
 from embed.errors import EngineError
@@ -43,7 +43,7 @@ def test_blocks_of_the_same_spec_stay(path):
     """They are what the build goes on from."""
     build_dir = make_build(path, create_spec())
 
-    set_aside_other_build(path, create_spec())
+    prepare_build_dir(path, create_spec())
 
     assert files_in(build_dir) == [SPEC, "train"]
 
@@ -52,7 +52,7 @@ def test_blocks_of_another_spec_are_renamed(path, tmp_path):
     """Their numbers mean other rows; later builds still find them."""
     make_build(path, OTHER)
 
-    set_aside_other_build(path, create_spec())
+    prepare_build_dir(path, create_spec())
 
     (aside,) = tmp_path.iterdir()
     assert aside.name == f"cache.h5.{OTHER.fingerprint()}.building"
@@ -63,11 +63,11 @@ def test_blocks_of_another_spec_are_renamed(path, tmp_path):
 def test_blocks_set_aside_twice_are_the_last(path, tmp_path):
     """What is in the way is an older state of the same build."""
     make_build(path, OTHER)
-    set_aside_other_build(path, create_spec())
+    prepare_build_dir(path, create_spec())
     newer = make_build(path, OTHER)
     (newer / "train" / "00000000.npz").write_bytes(b"newer")
 
-    set_aside_other_build(path, create_spec())
+    prepare_build_dir(path, create_spec())
 
     (aside,) = tmp_path.iterdir()
     assert (aside / "train" / "00000000.npz").read_bytes() == b"newer"
@@ -77,7 +77,7 @@ def test_blocks_without_a_spec_are_removed(path, tmp_path):
     """Nobody knows whose vectors they hold."""
     make_build(path, None)
 
-    set_aside_other_build(path, create_spec())
+    prepare_build_dir(path, create_spec())
 
     assert list(tmp_path.iterdir()) == []
 
@@ -88,14 +88,14 @@ def test_blocks_under_their_fingerprint_need_no_spec(tmp_path):
     path = tmp_path / f"pets-{spec.fingerprint()}.h5"
     build_dir = make_build(path, None)
 
-    set_aside_other_build(path, spec)
+    prepare_build_dir(path, spec)
 
     assert files_in(build_dir) == ["train"]
 
 
 def test_no_blocks_are_no_error(path, tmp_path):
     """Most builds begin without any."""
-    set_aside_other_build(path, create_spec())
+    prepare_build_dir(path, create_spec())
 
     assert list(tmp_path.iterdir()) == []
 

@@ -8,11 +8,11 @@ import pytest
 from embed.building.current import MANY_PICTURES
 from embed.building.current import CurrentPictures
 from embed.building.current import find_rows
+from embed.building.stamps import NO_STAMP
 from embed.console import Console
 from embed.sources import Picture
 from embed.sources import Source
 from embed.sources import SplitIndex
-from embed.storage.stamps import NO_STAMP
 
 OLD = 10**18  # Nanoseconds: some day of 2001.
 

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
+from embed.building.folder import SPEC
 from embed.building.lookup import find_builds
 from embed.building.lookup import find_caches
-from embed.building.parents import SPEC
 from embed.cache import open_damaged
 from tests.drawn_caches import PROVENANCE
 from tests.drawn_caches import change_bytes

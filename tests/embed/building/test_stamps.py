@@ -1,4 +1,4 @@
-"""Tests for `embed.storage.stamps`."""
+"""Tests for `embed.building.stamps`."""
 
 import errno
 import os
@@ -8,12 +8,12 @@ import time
 import numpy as np
 import pytest
 
+from embed.building.stamps import NO_STAMP
+from embed.building.stamps import RACY_NANOSECONDS
+from embed.building.stamps import read_stamps
+from embed.building.stamps import trust_old_stamps
+from embed.building.stamps import write_stamps
 from embed.cache import open_cache
-from embed.storage.stamps import NO_STAMP
-from embed.storage.stamps import RACY_NANOSECONDS
-from embed.storage.stamps import read_stamps
-from embed.storage.stamps import trust_old_stamps
-from embed.storage.stamps import write_stamps
 from tests.drawn_caches import change_bytes
 from tests.drawn_caches import files_in
 from tests.drawn_caches import flip_a_bit
