@@ -22,6 +22,8 @@ import filelock
 
 from embed.cache import FeatureCache
 from embed.cache import open_cache
+from embed.cache import open_damaged
+from embed.errors import CorruptCacheError
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
@@ -87,6 +89,8 @@ def find_cache(artifacts_dir: Path, cache_path: Path | None) -> FeatureCache:
 def find_cache_path(artifacts_dir: Path, cache_path: Path | None) -> Path:
     """Returns where the cache lies that is named, or else the newest.
 
+    A file that is no cache at all is passed over; a damaged cache is not.
+
     Raises:
         MissingArtifactError: If there is none.
     """
@@ -96,9 +100,20 @@ def find_cache_path(artifacts_dir: Path, cache_path: Path | None) -> Path:
     if not paths:
         raise MissingArtifactError(
             f"There is no feature cache in {artifacts_dir / CACHES}. Build one "
-            f"with `{BUILD_COMMAND}`, or name one with `--cache PATH`."
+            f"with `{BUILD_COMMAND}`, or name one by its path."
         )
-    return paths[0]
+    return next((path for path in paths if _has_seal(path)), paths[0])
+
+
+def _has_seal(path: Path) -> bool:
+    """Tells whether a file is a cache, be it damaged or of another schema."""
+    try:
+        open_damaged(path)
+    except CorruptCacheError:
+        return False
+    except PipelineError:
+        pass
+    return True
 
 
 def find_cache_of(

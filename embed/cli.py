@@ -189,7 +189,7 @@ def run_build_cache(
             f"{built.feature_dim:,} features of {built.spec.backbone}\n"
             f"  {result.num_computed:,} views computed in "
             f"{format_seconds(result.seconds['total'])}"
-            f"{f' ({rate:,.0f} views/s)' if rate else ''}, "
+            f"{f' ({rate:,.0f} views/s after start-up)' if rate else ''}, "
             f"{len(built.provenance.skipped)} pictures skipped",
         )
 

@@ -27,6 +27,8 @@ from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
 
+NUM_NAMED = 5  # Ignored files that are named.
+
 
 @dataclasses.dataclass(frozen=True)
 class BuildResult:
@@ -98,14 +100,16 @@ def build_cache(
     source = open_source(request.source)
     if source.ignored:
         console.say(
-            f"Ignored: {len(source.ignored):,} files that are no pictures, "
-            f"{source.ignored[0]} the first."
+            f"Ignored, since they are no pictures: {len(source.ignored):,} "
+            f"files, among them {', '.join(source.ignored[:NUM_NAMED])}."
         )
     spec = create_spec(request, source, backbone)
     path = cache_path or _default_path(artifacts_dir, request, spec)
     pictures = CurrentPictures(source, console)
     folders = [path.parent, artifacts_dir / CACHES]
-    lookup = Lookup(request, spec, pictures, path, folders)
+    lookup = Lookup(
+        request, spec, pictures, path, folders, is_named=cache_path is not None
+    )
 
     def find_finished() -> BuildResult | None:
         found = None if is_overwrite else lookup.find_finished()
@@ -127,6 +131,11 @@ def build_cache(
         # Another builder may have finished since; it need not be waited for.
         if finished := find_finished():
             return finished
+        if path.exists():
+            console.say(
+                f"Replacing {path}. Runs and searches made on it are refused "
+                "where its pictures have changed."
+            )
         prepare_build_dir(path, spec, is_overwrite=is_overwrite)
         build = Build(
             request,

@@ -118,12 +118,15 @@ class Assembly:
             for image in skipped[:NUM_LISTED]
         )
         more = len(skipped) - NUM_LISTED
+        advice = "leave them out with `--on-error skip`"
+        if not is_whole:
+            advice = "add others, since nothing of a split would be left"
         raise BadImagesError(
             f"{len(skipped)} pictures cannot be decoded: {named}"
             f"{f' and {more} more, listed above' if more > 0 else ''}. "
             f"Expected: {FORMATS}. The other features are kept: "
             f"mend or remove them and run `{BUILD_COMMAND}` again, or "
-            "leave them out with `--on-error skip`."
+            f"{advice}."
         )
 
     def write(

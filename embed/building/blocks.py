@@ -111,6 +111,9 @@ def write_block(block: Block, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+    except OSError as error:
+        error.filename = error.filename or str(part)  # For the message.
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -40,6 +40,7 @@ class Lookup:
         pictures: As they are now.
         path: Where the cache is to go.
         folders: Where caches and builds lie.
+        is_named: Whether it must be there, and no other cache serves.
     """
 
     def __init__(
@@ -49,9 +50,12 @@ class Lookup:
         pictures: CurrentPictures,
         path: Path,
         folders: Iterable[Path],
+        *,
+        is_named: bool = False,
     ) -> None:
         self._request, self._spec, self._pictures = request, spec, pictures
         self._path, self._folders = path, list(dict.fromkeys(folders))
+        self._is_named = is_named
 
     def find_finished(self) -> FeatureCache | None:
         """Returns a cache that holds all wanted vectors, if there is one.
@@ -70,6 +74,8 @@ class Lookup:
             there.pictures_digest()  # Damage there is told, not built over.
         for parent in self._find_caches():
             held = parent.cache
+            if self._is_named and held.path != self._path:
+                continue
             if held.spec != self._spec and (
                 held.path != self._path
                 or not is_served_by(self._spec, held.spec)

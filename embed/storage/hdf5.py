@@ -7,6 +7,7 @@ read at these places. Nothing here ever parses a file, since a damaged one can
 crash libhdf5 or make it spin for minutes.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -36,7 +37,7 @@ class Column(pydantic.BaseModel, frozen=True, extra="forbid"):
     @property
     def row_bytes(self) -> int:
         """Length of a row in bytes."""
-        return int(np.dtype(self.dtype).itemsize * np.prod(self.shape[1:]))
+        return _row_bytes(self.dtype, self.shape)
 
     @property
     def num_bytes(self) -> int:
@@ -74,13 +75,20 @@ def create_file(
     ) as file:
         for name, value in attributes.items():
             file.attrs[name] = np.bytes_(value)
-        return {
-            group: {
-                name: _create_column(file.require_group(group), name, *facts)
-                for name, facts in of_group.items()
-            }
-            for group, of_group in columns.items()
-        }
+        # The smallest first: a file that is cut short loses rows at its end
+        # alone, and not what all others are known by.
+        names = [(group, name) for group in columns for name in columns[group]]
+        names.sort(key=lambda name: _row_bytes(*columns[name[0]][name[1]]))
+        created: dict[str, dict[str, Column]] = {group: {} for group in columns}
+        for group, name in names:
+            created[group][name] = _create_column(
+                file.require_group(group), name, *columns[group][name]
+            )
+        return created
+
+
+def _row_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    return np.dtype(dtype).itemsize * math.prod(shape[1:])
 
 
 def _create_column(

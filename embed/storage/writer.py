@@ -129,6 +129,9 @@ def write_cache(
             os.close(descriptor)
         os.replace(part, path)
         _sync_folder(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(part)  # For the message.
+        raise
     finally:
         part.unlink(missing_ok=True)
 

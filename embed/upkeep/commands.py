@@ -3,6 +3,7 @@
 Each is a thin shell over one library call; `embed/cli.py` registers them.
 """
 
+import functools
 from pathlib import Path
 from typing import Annotated
 from typing import Any
@@ -76,6 +77,14 @@ def run_verify(
             help="Pictures a split to run through the backbone again.",
         ),
     ] = 32,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Where the pictures lie now, if they were moved."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where TFDS keeps them now, if they were moved."),
+    ] = None,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -101,7 +110,15 @@ def run_verify(
         path = find_cache_path(artifacts, cache)
         console.say(f"Cache: {path}.")
         prepare_devices()
-        found = verify_cache(path, num_sampled=sample, console=console)
+        moved = {"dataset": dataset, "data_dir": data_dir and str(data_dir)}
+        verify = functools.partial(
+            verify_cache,
+            path,
+            num_sampled=sample,
+            moved={name: value for name, value in moved.items() if value},
+            console=console,
+        )
+        found = verify()
         payload = found.to_payload()
         if repair and not found.is_ok:
             console.say(found.to_text())
@@ -110,7 +127,7 @@ def run_verify(
             except PipelineError:
                 console.result(payload, "Not repaired.")
                 raise
-            found = verify_cache(path, num_sampled=sample, console=console)
+            found = verify()
             payload = {**found.to_payload(), "repaired": done.to_payload()}
             console.result(payload, f"{done.to_text()}\n{found.to_text()}")
         else:

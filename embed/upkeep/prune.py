@@ -157,7 +157,7 @@ def _judge_cache(path: Path, referred: set[str]) -> tuple[str, bool]:
         return "a run or a search was made on it", False
     if is_being_built(path):
         return "it is being built", False
-    return "no run and no search was made on it", True
+    return "no run and no search beside it was made on it", True
 
 
 def _referred_fingerprints(artifacts_dir: Path) -> Iterator[str]:

@@ -48,6 +48,8 @@ class Repair:
 
     def to_text(self) -> str:
         """Returns what was done, for people."""
+        if not self.num_rows:
+            return "Repaired: the file was written anew; no row was damaged."
         return (
             f"Repaired: {self.num_rows} rows, {self.num_computed} views "
             f"computed; {self.num_identical} rows are bit by bit what was "

@@ -1,6 +1,7 @@
 """Verify a cache: byte by byte, and a sample of rows by the backbone."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,11 @@ class Verification:
 
 
 def verify_cache(
-    path: Path, *, num_sampled: int = DEFAULT_SAMPLE, console: Console
+    path: Path,
+    *,
+    num_sampled: int = DEFAULT_SAMPLE,
+    moved: Mapping[str, str] | None = None,
+    console: Console,
 ) -> Verification:
     """Checks every byte of a cache, and recomputes a sample of its rows.
 
@@ -140,6 +145,7 @@ def verify_cache(
         path: Of the cache.
         num_sampled: Pictures of each split to run through the backbone again,
             at most.
+        moved: Fields of the `SourceRequest` that are others by now.
         console: Receives progress.
 
     Raises:
@@ -149,6 +155,10 @@ def verify_cache(
         StaleCacheError: If it is of another schema.
     """
     cache = open_damaged(path)
+    source = cache.provenance.source.model_copy(update=dict(moved or {}))
+    cache.provenance = cache.provenance.model_copy(
+        update={"source": source.anchored()}
+    )
     body_fault = cache.body_fault()
     faults = [*cache.damaged_seals(), *([body_fault] if body_fault else [])]
     bad_blocks: list[BadBlock] = []

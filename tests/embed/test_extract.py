@@ -345,11 +345,10 @@ def test_orientations_are_counted(build, picture_folder):
 def test_one_build_at_a_time(build, tmp_path):
     """A second builder is told who is at it, and leaves all as it is."""
     path = tmp_path / "mine.h5"
-    lock_path = tmp_path / "mine.h5.lock"
+    owner = {"host": "elsewhere", "pid": 7, "since": "noon"}
 
-    with filelock.FileLock(lock_path):
-        owner = {"host": "elsewhere", "pid": 7, "since": "noon"}
-        lock_path.write_text(json.dumps(owner))
+    with filelock.FileLock(tmp_path / "mine.h5.lock"):
+        (tmp_path / "mine.h5.owner").write_text(json.dumps(owner))
         with pytest.raises(
             BusyCacheError,
             match=r"process 7 on elsewhere since noon. Wait until .*`--wait`",
@@ -405,13 +404,14 @@ def test_a_lock_of_a_dead_process_is_taken_over(build, tmp_path, capsys):
     """A file that nobody holds is no lock; whose it was is said."""
     path = tmp_path / "mine.h5"
     owner = {"host": "elsewhere", "pid": 7, "since": "noon"}
-    (tmp_path / "mine.h5.lock").write_text(json.dumps(owner))
+    (tmp_path / "mine.h5.lock").touch()
+    (tmp_path / "mine.h5.owner").write_text(json.dumps(owner))
 
     assert build(cache_path=path, console=Console()).num_computed == NUM_VIEWS
 
     said = capsys.readouterr().err
     assert "Taking over from process 7 on elsewhere since noon" in said
-    assert not (tmp_path / "mine.h5.lock").exists()
+    assert not list(tmp_path.glob("mine.h5.[lo]*"))
 
 
 def test_artifacts_that_cannot_be_written(build, artifacts_dir):

@@ -13,7 +13,6 @@ from embed.building.stamps import read_stamps
 from embed.cache import open_damaged
 from embed.console import Console
 from embed.errors import BadImagesError
-from embed.errors import CorruptCacheError
 from embed.errors import SourceError
 from embed.images import digest_content
 from embed.sources import SourceRequest
@@ -459,20 +458,96 @@ def test_a_parent_with_a_damaged_index_is_passed_over(
     assert_close(second, fresh_datasets(build, tmp_path))
 
 
-def test_a_parent_with_damaged_features_is_reported(build, train_dir):
-    """Its bad rows are never used; the advice names the file and mends it."""
+@pytest.mark.parametrize("rows", [(3,), (3, 17)])
+def test_damaged_rows_of_a_parent_alone_are_computed(
+    build, train_dir, capsys, rows
+):
+    """They are never used; all others are, and what is damaged is said."""
     first = build().cache
     column = open_damaged(first.path).seal.columns["train"]["features"]
-    change_bytes(first.path, *place_of(column, 3, 4), flip_a_bit)
+    for row in rows:
+        change_bytes(first.path, *place_of(column, row, row), flip_a_bit)
+    damaged = first.path.read_bytes()
     add_pictures(train_dir / "cat", 1)
 
-    with pytest.raises(
-        CorruptCacheError, match=rf"{first.path.name} is corrupt.*--repair"
-    ):
-        build()
+    second = build(console=Console())
 
-    first.path.unlink()
-    assert build().num_computed == NUM_VIEWS + 2 - 2
+    assert second.num_computed == 2 * (1 + len(rows))
+    assert second.num_decoded == 1 + len(rows)
+    assert second.cache.provenance.parents == (first.path.name,)
+    assert first.path.read_bytes() == damaged
+    said = capsys.readouterr().err
+    assert f"{first.path.name} is corrupt" in said
+    assert "Its damaged rows are computed again." in said
+
+
+def test_rows_beside_damaged_ones_are_those_of_a_new_build(
+    build, tmp_path, train_dir
+):
+    """Bit by bit, where each picture is a batch of its own."""
+    first = build(batch_size=1).cache
+    for split, row in (("train", 3), ("test", 7)):
+        column = open_damaged(first.path).seal.columns[split]["features"]
+        change_bytes(first.path, *place_of(column, row, row), flip_a_bit)
+    add_pictures(train_dir / "cat", 1)
+
+    second = build(batch_size=1)
+
+    assert second.num_computed == 2 * (1 + 2)
+    assert_equal_datasets(
+        read_datasets(second.cache.path),
+        fresh_datasets(build, tmp_path, batch_size=1),
+    )
+
+
+def test_damaged_rows_cost_the_missing_view_and_their_own(build, tmp_path):
+    """A view is put beside good rows; bad ones are computed whole."""
+    plain = build(views=("plain",), batch_size=1).cache
+    column = open_damaged(plain.path).seal.columns["train"]["features"]
+    change_bytes(plain.path, *place_of(column, 3, 3), flip_a_bit)
+
+    both = build(batch_size=1)
+
+    assert_equal_datasets(
+        read_datasets(both.cache.path),
+        fresh_datasets(build, tmp_path, batch_size=1),
+    )
+
+
+def test_a_parent_of_a_larger_limit_hands_it_on(build, train_dir):
+    """Its pictures were decoded under it; they could not be again by less."""
+    build(max_pixels=10**6)
+    add_pictures(train_dir / "cat", 1)
+    smaller = build(max_pixels=10**5)
+    add_pictures(train_dir / "cat", 1, seed=2)
+
+    larger = build(max_pixels=10**7)
+
+    limits = [r.cache.provenance.max_pixels for r in (smaller, larger)]
+    assert smaller.num_computed == larger.num_computed == 2
+    assert limits == [10**6, 10**7]
+
+
+def test_skipping_what_cannot_be_read_again_writes_nothing(build, train_dir):
+    """The cache serves while the picture stays as it is, and no longer."""
+    path = train_dir / "cat" / "00.jpg"
+    whole = path.read_bytes()
+    path.unlink()
+    path.symlink_to(train_dir / "gone.jpg")
+    first = build(on_error="skip")
+    inode = first.cache.path.stat().st_ino
+
+    again = build(on_error="skip")
+
+    (skipped,) = first.cache.provenance.skipped
+    assert (skipped.image_id, skipped.content_digest) == ("cat/00.jpg", "")
+    assert (again.num_computed, again.num_decoded) == (0, 0)
+    assert again.cache.path.stat().st_ino == inode
+    path.unlink()
+    path.write_bytes(whole)
+    mended = build(on_error="skip")
+    assert mended.num_computed == 2
+    assert mended.cache.provenance.skipped == ()
 
 
 def test_a_picture_that_changes_meanwhile_is_told(build, picture_folder):

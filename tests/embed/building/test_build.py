@@ -4,100 +4,19 @@ import pytest
 
 from embed.building.agreement import TOLERANCES
 from embed.building.blocks import read_block
-from embed.building.folder import SPEC
 from embed.building.folder import build_dir_of
-from embed.building.folder import prepare_build_dir
 from embed.building.folder import read_spec
 from embed.cache import open_cache
 from embed.errors import BadImagesError
 from embed.errors import EngineError
 from embed.images import digest_content
-from tests.drawn_caches import create_spec
 from tests.drawn_caches import files_in
 from tests.stopping_console import StoppingConsole
-
-OTHER = create_spec(backbone="keras:Other")
 
 
 @pytest.fixture(name="path")
 def _path(tmp_path):
     return tmp_path / "cache.h5"
-
-
-def make_build(path, spec):
-    """Makes the folder of a build that was cut off."""
-    build_dir = build_dir_of(path)
-    (build_dir / "train").mkdir(parents=True)
-    (build_dir / "train" / "00000000.npz").write_bytes(b"precious")
-    if spec is not None:
-        (build_dir / SPEC).write_text(spec.to_json())
-    return build_dir
-
-
-def test_blocks_lie_beside_their_cache(path):
-    """The folder's name is the cache's, so that a rename moves both."""
-    assert build_dir_of(path) == path.with_name("cache.h5.building")
-
-
-def test_blocks_of_the_same_spec_stay(path):
-    """They are what the build goes on from."""
-    build_dir = make_build(path, create_spec())
-
-    prepare_build_dir(path, create_spec())
-
-    assert files_in(build_dir) == [SPEC, "train"]
-
-
-def test_blocks_of_another_spec_are_renamed(path, tmp_path):
-    """Their numbers mean other rows; later builds still find them."""
-    make_build(path, OTHER)
-
-    prepare_build_dir(path, create_spec())
-
-    (aside,) = tmp_path.iterdir()
-    assert aside.name == f"cache.h5.{OTHER.fingerprint()}.building"
-    assert read_spec(aside) == OTHER
-    assert (aside / "train" / "00000000.npz").read_bytes() == b"precious"
-
-
-def test_blocks_set_aside_twice_are_the_last(path, tmp_path):
-    """What is in the way is an older state of the same build."""
-    make_build(path, OTHER)
-    prepare_build_dir(path, create_spec())
-    newer = make_build(path, OTHER)
-    (newer / "train" / "00000000.npz").write_bytes(b"newer")
-
-    prepare_build_dir(path, create_spec())
-
-    (aside,) = tmp_path.iterdir()
-    assert (aside / "train" / "00000000.npz").read_bytes() == b"newer"
-
-
-def test_blocks_without_a_spec_are_removed(path, tmp_path):
-    """Nobody knows whose vectors they hold."""
-    make_build(path, None)
-
-    prepare_build_dir(path, create_spec())
-
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_blocks_under_their_fingerprint_need_no_spec(tmp_path):
-    """The name says what the damaged file would: they are gone on with."""
-    spec = create_spec()
-    path = tmp_path / f"pets-{spec.fingerprint()}.h5"
-    build_dir = make_build(path, None)
-
-    prepare_build_dir(path, spec)
-
-    assert files_in(build_dir) == ["train"]
-
-
-def test_no_blocks_are_no_error(path, tmp_path):
-    """Most builds begin without any."""
-    prepare_build_dir(path, create_spec())
-
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_build_that_is_cut_off_says_what_it_is(build, path):

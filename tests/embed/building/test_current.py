@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from embed.building.current import MANY_PICTURES
+from embed.building.current import UNREADABLE
 from embed.building.current import CurrentPictures
 from embed.building.current import find_rows
 from embed.building.stamps import NO_STAMP
@@ -64,18 +65,28 @@ def _pictures(source):
 
 
 def test_pictures_are_compared_by_content(pictures):
-    """Equal bytes are the same picture; one that is gone is none."""
+    """Equal bytes are the same picture; one that is gone holds none."""
     rows = np.array([0, 1, 2])
 
     have = pictures.have("train", rows, digests_of(b"a", b"x", b""))
-    no_digest = np.zeros((1, 32), np.uint8)
-    have_none = pictures.have("train", np.array([2]), no_digest)
 
     assert have.tolist() == [True, False, False]
-    assert have_none.tolist() == [False]
     np.testing.assert_array_equal(
         pictures.digests("train", rows[:2]), digests_of(b"a", b"b")
     )
+
+
+def test_pictures_that_cannot_be_read_are_known(source, pictures):
+    """One that still cannot be is what it was, and is read once."""
+    unreadable = np.frombuffer(UNREADABLE, np.uint8)[None]
+
+    have = [
+        pictures.have("train", np.array([row]), unreadable).tolist()
+        for row in (0, 2, 2)
+    ]
+
+    assert have == [[False], [True], [True]]
+    assert source.rows_read == [("train", 0), ("train", 2)]
 
 
 def test_each_picture_is_read_once(source, pictures):

@@ -1,10 +1,13 @@
 """Tests for `embed.building.lock`."""
 
+import errno
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 
 import filelock
 import pytest
@@ -26,6 +29,7 @@ with lock_build(Path(sys.argv[1]), is_waiting=False, console=Console()):
     sys.stdin.read()
 """
 TIMEOUT_SECONDS = 30
+BROKEN_SECONDS = 3  # `filelock` removes what it cannot read after 2.
 
 
 @pytest.fixture(name="path")
@@ -60,10 +64,16 @@ def lock(path, *, is_waiting=False, console=None):
     )
 
 
-def test_a_lock_says_by_whom_it_is_held(path, lock_path):
-    """Host, process and time, for others to read."""
+@pytest.fixture(name="owner_path")
+def _owner_path(path):
+    return path.with_name("cache.h5.owner")
+
+
+def test_a_lock_says_by_whom_it_is_held(path, lock_path, owner_path):
+    """Host, process and time, for others to read, beside the lock."""
     with lock(path) as has_waited:
-        owner = json.loads(lock_path.read_text())
+        owner = json.loads(owner_path.read_text())
+        assert lock_path.exists()
 
     assert has_waited is False
     assert owner["host"] == host_name()
@@ -124,15 +134,18 @@ def test_waiting_ends_when_the_holder_does(path, holder, capsys):
     assert "ended early" not in said
 
 
-def test_a_killed_holder_does_not_hold(path, lock_path, holder, capsys):
+def test_a_killed_holder_does_not_hold(
+    path, lock_path, owner_path, holder, capsys
+):
     """The system frees its lock; who takes over says so."""
     holder.kill()
     holder.wait(TIMEOUT_SECONDS)
     assert lock_path.exists()
+    assert owner_path.exists()
     assert not is_being_built(path)
 
     with lock(path, console=Console()) as has_waited:
-        owner = json.loads(lock_path.read_text())
+        owner = json.loads(owner_path.read_text())
 
     assert has_waited is False
     assert owner["pid"] == os.getpid()
@@ -152,11 +165,40 @@ def test_is_being_built(path, lock_path):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "3", '{"pid": 1}', "\x00"])
-def test_senseless_lock_files_do_not_hold(path, lock_path, text):
+def test_senseless_lock_files_do_not_hold(path, lock_path, owner_path, text):
     """A file that nobody holds is no lock, whatever stands in it."""
     lock_path.write_text(text)
+    owner_path.write_text(text)
 
     with lock(path) as has_waited:
         assert has_waited is False
 
-    assert not lock_path.exists()
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.fixture(name="no_flock")
+def _no_flock(monkeypatch):
+    """A file system that has no locks, as some network shares."""
+
+    def fail(descriptor, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+
+
+@pytest.mark.usefixtures("no_flock")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Of filelock, once.
+def test_a_lock_holds_on_a_file_system_without_locks(path):
+    """Its file stands for it, also when it is older than what is broken."""
+    with lock(path):
+        time.sleep(BROKEN_SECONDS)
+        with (
+            pytest.raises(
+                BusyCacheError, match=rf"process {os.getpid()} on .*`--wait`"
+            ),
+            lock(path),
+        ):
+            pass
+        assert is_being_built(path)
+
+    assert list(path.parent.iterdir()) == []

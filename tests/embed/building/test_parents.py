@@ -6,8 +6,8 @@ import pytest
 from embed.building.blocks import Block
 from embed.building.blocks import list_blocks
 from embed.building.blocks import write_block
+from embed.building.current import UNREADABLE
 from embed.building.folder import SPEC
-from embed.building.folder import read_spec
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
 from embed.building.stamps import NO_STAMP
@@ -15,6 +15,7 @@ from embed.building.stamps import write_stamps
 from embed.cache import open_cache
 from embed.cache import open_damaged
 from embed.errors import CorruptCacheError
+from embed.errors import DamagedParentError
 from tests.drawn_caches import PROVENANCE
 from tests.drawn_caches import change_bytes
 from tests.drawn_caches import create_spec
@@ -122,17 +123,19 @@ def test_pictures_left_out_under_another_limit_are_not_known(path):
     assert len(parent.known("train").image_ids) == 300
 
 
-def test_pictures_left_out_unread_are_not_known(tmp_path):
-    """A file that could not be read may be readable now."""
+def test_pictures_left_out_unread_are_known_while_they_are(tmp_path):
+    """They have no content; one that can be read now has another."""
     path = tmp_path / "cache.h5"
     (unread,) = PROVENANCE.skipped
     unread = unread.model_copy(update={"content_digest": ""})
     provenance = PROVENANCE.model_copy(update={"skipped": (unread,)})
     write_drawn_cache(path, provenance=provenance)
 
-    parent = CacheParent(open_cache(path), max_pixels=MAX_PIXELS)
+    known = CacheParent(open_cache(path), max_pixels=MAX_PIXELS).known("train")
 
-    assert parent.known("train").errors == {}
+    assert known.errors == {300: "empty"}
+    assert known.image_ids[300] == "é"
+    assert known.content_digests[300].tobytes() == UNREADABLE
 
 
 def test_damaged_rows_are_never_handed_out(path):
@@ -141,8 +144,25 @@ def test_damaged_rows_are_never_handed_out(path):
     parent = CacheParent(open_cache(path), max_pixels=MAX_PIXELS)
 
     assert parent.read("train", np.array([6, 8])).shape == (2, 2, 4)
-    with pytest.raises(CorruptCacheError, match=r"verify .* --repair"):
+    with pytest.raises(DamagedParentError, match=r"verify .* --repair"):
         parent.read("train", np.array([6, 7]))
+
+
+def test_damage_is_passed_over(path):
+    """Once it is told all rows are read, and the good ones alone are known."""
+    damage(path, "features", 7)
+    parent = CacheParent(open_cache(path), max_pixels=MAX_PIXELS)
+    before = parent.known("train")
+
+    parent.pass_over_damage()
+
+    known = parent.known("train")
+    assert known.image_ids == before.image_ids[:7] + before.image_ids[8:300]
+    np.testing.assert_array_equal(
+        parent.read("train", np.arange(299)),
+        np.delete(draw_rows(300).features, 7, axis=0),
+    )
+    assert len(parent.known("test").image_ids) == 4
 
 
 def test_the_good_rows_of_a_damaged_cache_are_known(path):
@@ -202,7 +222,7 @@ def test_damaged_blocks_are_not_known(build_dir):
 
 @pytest.mark.parametrize("is_removed", [True, False])
 def test_a_block_lost_meanwhile_is_told(build_dir, is_removed):
-    """It goes, so that the next run computes it, and no row is made up."""
+    """No row is made up, and no file removed: the next run computes it."""
     parent = BlocksParent(build_dir, VIEWS)
     parent.known("train")
     path = build_dir / "train" / "00000000.npz"
@@ -213,8 +233,10 @@ def test_a_block_lost_meanwhile_is_told(build_dir, is_removed):
     with pytest.raises(CorruptCacheError, match=r"build-cache` again"):
         parent.read("train", np.array([0]))
 
-    assert not path.exists()
+    assert path.exists() != is_removed
     assert parent.read("train", np.array([256])).shape == (1, 2, 4)
+    again = BlocksParent(build_dir, VIEWS).known("train")
+    assert len(again.image_ids) == 600 - 512
 
 
 def test_a_block_rewritten_meanwhile_is_told(build_dir):
@@ -229,13 +251,3 @@ def test_a_block_rewritten_meanwhile_is_told(build_dir):
         parent.read("train", np.array([0]))
 
     assert path.exists()
-
-
-@pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"{}", b'{"a": 1}'])
-def test_a_senseless_spec_is_none(build_dir, data):
-    """A build that does not say what it is for is of no use."""
-    assert read_spec(build_dir) == create_spec(600)
-
-    (build_dir / SPEC).write_bytes(data)
-
-    assert read_spec(build_dir) is None

@@ -231,7 +231,51 @@ def test_pictures_that_changed_are_a_remark(tiny_cache, picture_folder):
     found = verify(tiny_cache.path, num_sampled=5)
 
     assert found.is_ok
-    assert "has changed since" in found.remark
+    assert found.num_recomputed == 5  # Of train.
+    assert found.remark.startswith("5 sampled pictures have changed since")
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_wrong_features_beside_a_changed_picture_are_found(
+    tiny_cache, picture_folder, is_removed
+):
+    """One that is gone costs its own comparison, and no other."""
+
+    def roll(split, stored):
+        stored.features[:] = np.roll(stored.features, 1, axis=0)
+        return stored
+
+    forge(tiny_cache, roll)
+    path = picture_folder / "test" / "dog" / "01.png"
+    path.write_bytes(path.read_bytes() + b"x")
+    if is_removed:
+        path.unlink()
+
+    found = verify(tiny_cache.path, num_sampled=12)
+
+    row = tiny_cache.image_ids("test").index("dog/01.png")
+    of_train, of_test = found.bad_blocks
+    assert (of_train.reason, of_test.reason) == (FOREIGN, FOREIGN)
+    assert of_test.rows == tuple(np.delete(np.arange(12), row).tolist())
+    assert (len(of_train.rows), found.num_recomputed) == (12, 23)
+    assert found.remark.startswith("1 sampled pictures have changed since")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_found(tiny_cache, value):
+    """No difference to them is small; their digests are right."""
+
+    def change_one(split, stored):
+        if split == "test":
+            stored.features[5, 1, 2] = value
+        return stored
+
+    forge(tiny_cache, change_one)
+
+    found = verify(tiny_cache.path, num_sampled=12)
+
+    (block,) = found.bad_blocks
+    assert (block.split, block.rows, block.reason) == ("test", (5,), FOREIGN)
 
 
 def test_damaged_bytes_are_not_recomputed(tiny_cache):
