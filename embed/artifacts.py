@@ -22,8 +22,6 @@ import filelock
 
 from embed.cache import FeatureCache
 from embed.cache import open_cache
-from embed.cache import open_damaged
-from embed.errors import CorruptCacheError
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
@@ -68,6 +66,7 @@ def claim_cache(marker: Path, cache: FeatureCache) -> Iterator[None]:
         cache: What is needed.
     """
     make_folder(marker.parent)
+    marker = marker.with_stem(f"{marker.stem}-{os.getpid()}")  # One a process.
     write_text(marker, json.dumps({"fingerprint": cache.fingerprint}))
     try:
         yield
@@ -89,8 +88,6 @@ def find_cache(artifacts_dir: Path, cache_path: Path | None) -> FeatureCache:
 def find_cache_path(artifacts_dir: Path, cache_path: Path | None) -> Path:
     """Returns where the cache lies that is named, or else the newest.
 
-    A file that is no cache at all is passed over; a damaged cache is not.
-
     Raises:
         MissingArtifactError: If there is none.
     """
@@ -102,18 +99,7 @@ def find_cache_path(artifacts_dir: Path, cache_path: Path | None) -> Path:
             f"There is no feature cache in {artifacts_dir / CACHES}. Build one "
             f"with `{BUILD_COMMAND}`, or name one by its path."
         )
-    return next((path for path in paths if _has_seal(path)), paths[0])
-
-
-def _has_seal(path: Path) -> bool:
-    """Tells whether a file is a cache, be it damaged or of another schema."""
-    try:
-        open_damaged(path)
-    except CorruptCacheError:
-        return False
-    except PipelineError:
-        pass
-    return True
+    return paths[0]
 
 
 def find_cache_of(

@@ -4,6 +4,8 @@ Every message has the same order: what is wrong, with the object's name.
 Expected: x. Received: y. The command to run.
 """
 
+from pathlib import Path
+
 
 class PipelineError(Exception):
     """Base class of every error that a command reports without a traceback."""
@@ -38,7 +40,16 @@ class CorruptCacheError(PipelineError, ValueError):
 
 
 class DamagedParentError(CorruptCacheError):
-    """A cache from which rows were to be taken over holds damaged ones."""
+    """A cache from which rows were to be taken over holds damaged ones.
+
+    Args:
+        message: What is wrong and what to do.
+        path: Of the cache.
+    """
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class BusyCacheError(PipelineError, RuntimeError):

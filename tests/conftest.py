@@ -48,26 +48,8 @@ def _tiny_module_dir(tmp_path_factory):
     The features are the mean red of the left half, the mean green of the
     right half, the mean blue, and left minus right half in grey.
     """
-    import tensorflow as tf
-
-    kernel = tiny_kernel()
-
-    class TinyModule(tf.__internal__.tracking.AutoTrackable):
-        def __init__(self):  # tf.Module would not save the two lists.
-            self.kernel = tf.Variable(kernel)
-            self.variables = [self.kernel]
-            self.trainable_variables = [self.kernel]
-
-        @tf.function
-        def __call__(self, images, training=False):
-            return tf.reshape(images, (-1, len(kernel))) @ self.kernel
-
-    module = TinyModule()
-    images = tf.TensorSpec((None, *TINY_SIZE, 3), tf.float32)
-    for training in (False, True):
-        module.__call__.get_concrete_function(images, training=training)
     directory = tmp_path_factory.mktemp("tiny") / "module"
-    tf.saved_model.save(module, str(directory))
+    save_module(tiny_kernel(), directory)
     return directory
 
 
@@ -235,6 +217,27 @@ def draw_picture(label, rng):
     ramp = np.linspace(1.2, 0.5, width)[None, :, None]
     noise = rng.normal(0, 15, (height, width, 3))
     return np.clip(levels * ramp + noise, 0, 255).astype(np.uint8)
+
+
+def save_module(kernel, directory):
+    """Writes a SavedModel that multiplies pixels with a kernel."""
+    import tensorflow as tf
+
+    class TinyModule(tf.__internal__.tracking.AutoTrackable):
+        def __init__(self):  # tf.Module would not save the two lists.
+            self.kernel = tf.Variable(kernel)
+            self.variables = [self.kernel]
+            self.trainable_variables = [self.kernel]
+
+        @tf.function
+        def __call__(self, images, training=False):
+            return tf.reshape(images, (-1, len(kernel))) @ self.kernel
+
+    module = TinyModule()
+    images = tf.TensorSpec((None, *TINY_SIZE, 3), tf.float32)
+    for training in (False, True):
+        module.__call__.get_concrete_function(images, training=training)
+    tf.saved_model.save(module, str(directory))
 
 
 def tiny_kernel():

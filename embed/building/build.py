@@ -97,18 +97,17 @@ class Build:
                 is to fail then, or if nothing of a split would be left. The
                 good rows are kept.
         """
-        try:
-            return self._compute_and_assemble(console)
-        except DamagedParentError as error:
-            console.say(f"{error} Its damaged rows are computed again.")
-            for parent in self._parents:
-                if isinstance(parent, CacheParent):
-                    parent.pass_over_damage()
-            return self._compute_and_assemble(console)
-
-    def _compute_and_assemble(self, console: Console) -> FeatureCache:
-        self._compute_missing(console)
-        return self._assemble(console)
+        while True:
+            try:
+                self._compute_missing(console)
+                return self._assemble(console)
+            except DamagedParentError as error:
+                console.say(f"{error} Its damaged rows are computed again.")
+                for parent in self._parents:
+                    if isinstance(parent, CacheParent) and (
+                        parent.path == error.path
+                    ):
+                        parent.pass_over_damage()
 
     def _compute_missing(self, console: Console) -> None:
         """Computes and writes every row that nobody knows."""

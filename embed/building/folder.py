@@ -48,11 +48,13 @@ def prepare_build_dir(
     is_named = path.stem.endswith(spec.fingerprint())
     if held is None and not is_named:  # Nothing says what its vectors are.
         shutil.rmtree(build_dir, ignore_errors=True)
-    elif held not in (None, spec):
+    elif held is not None and held != spec:
         build_dir.rename(_free_name(build_dir, held))
     if is_overwrite:
         build_dir.mkdir(parents=True, exist_ok=True)
         (build_dir / OVERWRITE).touch()
+    else:
+        (build_dir / OVERWRITE).unlink(missing_ok=True)
 
 
 def remove_leftover(path: Path) -> None:
@@ -76,10 +78,10 @@ def read_spec(build_dir: Path) -> CacheSpec | None:
         return None
 
 
-def _free_name(build_dir: Path, held: CacheSpec | None) -> Path:
+def _free_name(build_dir: Path, held: CacheSpec) -> Path:
     """Returns a name that stands for the spec, and that nothing has."""
     stem = build_dir.name.removesuffix(BUILDING)
-    digits = held.fingerprint() if held else ""
+    digits = held.fingerprint()
     names = (f"{stem}.{digits}-{n}{BUILDING}" for n in itertools.count())
     paths = (build_dir.with_name(name) for name in names)
     return next(path for path in paths if not path.exists())

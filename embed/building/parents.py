@@ -134,7 +134,9 @@ class CacheParent(Parent):
             pieces = self.cache.read_rows(split, positions)
             return np.concatenate([stored.features for _, stored in pieces])
         except CorruptCacheError as error:
-            raise DamagedParentError(str(error)) from error
+            if self._is_good is not None:
+                raise
+            raise DamagedParentError(str(error), self.path) from error
 
     def pass_over_damage(self) -> None:
         """Reads all of the cache, and knows its good rows alone from here."""

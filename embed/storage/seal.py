@@ -8,6 +8,8 @@ its end, so that no single damage takes both:
     at the start   MAGIC, length (8 bytes), SHA-256 of the text, JSON text
     at the end     JSON text, SHA-256 of the text, length (8 bytes), MAGIC
 
+The text ends in as many spaces as fill the space that HDF5 leaves.
+
 It is read before anything else of a file is believed.
 """
 
@@ -47,9 +49,10 @@ class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
         columns: By split and name where each column lies.
         index_digests: By split the SHA-256 of all columns but the features,
             hexadecimal.
+        body_start: First byte that HDF5 knows of; the seal fills all before.
         body_stop: Byte after the last that HDF5 knows of.
-        structure_digest: SHA-256 of all bytes up to there that are neither a
-            column nor a seal, hexadecimal.
+        structure_digest: SHA-256 of all bytes between the two that are no
+            column, hexadecimal.
     """
 
     schema_version: int = SCHEMA
@@ -57,6 +60,7 @@ class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
     provenance: Provenance
     columns: dict[str, dict[str, Column]]
     index_digests: dict[str, str]
+    body_start: int
     body_stop: int
     structure_digest: str
 
@@ -72,6 +76,7 @@ class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     def _parts(self) -> tuple[bytes, bytes, bytes]:
         text = self.model_dump_json().encode()
+        text = text.ljust(self.body_start - FRAME_BYTES)  # JSON allows it.
         length = len(text).to_bytes(LENGTH_BYTES, "little")
         return text, hashlib.sha256(text).digest(), length
 
@@ -83,7 +88,7 @@ class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
     def digest_structure(self, descriptor: int) -> str:
         """Returns what `structure_digest` should be, from an open file."""
         digest = hashlib.sha256()
-        start = len(self.at_start())
+        start = self.body_start
         for place in [*self._places(), (self.body_stop, self.body_stop)]:
             for piece in read_pieces(descriptor, start, place[0]):
                 digest.update(piece)
@@ -134,7 +139,8 @@ def read_seal(descriptor: int, path: Path) -> tuple[Seal, list[str]]:
     try:
         seal = Seal.model_validate_json(whole[0])
     except pydantic.ValidationError as error:
-        raise corrupt(path, str(error)) from error
+        received = f"a seal with {error.error_count()} senseless fields"
+        raise corrupt(path, received, has_seal=False) from error
     return seal, [n for n, text in copies.items() if text != whole[0]]
 
 

@@ -91,6 +91,7 @@ def write_cache(
     }
     try:
         _require_room(part)
+        body_start = reserve_bytes(spec, provenance)
         columns = create_file(
             part,
             layout,
@@ -99,7 +100,7 @@ def write_cache(
                 "fingerprint": spec.fingerprint().encode(),
                 "provenance": provenance.model_dump_json().encode(),
             },
-            reserved_bytes=reserve_bytes(spec, provenance),
+            reserved_bytes=body_start,
         )
         descriptor = os.open(part, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -114,6 +115,7 @@ def write_cache(
                 provenance=provenance,
                 columns=columns,
                 index_digests=index_digests,
+                body_start=body_start,
                 body_stop=body_stop,
                 structure_digest=hashlib.sha256().hexdigest(),
             )

@@ -180,8 +180,8 @@ def verify_cache(
             )
             if num_changed:
                 remark = (
-                    f"{num_changed} sampled pictures have changed since the "
-                    "cache was built, or are gone: they were not recomputed."
+                    f"Of the sampled pictures {num_changed} were not "
+                    "recomputed: changed since the cache was built, or gone."
                 )
         except PipelineError as error:
             remark = f"No row was recomputed: {error}"

@@ -73,7 +73,8 @@ def test_find_the_named_cache(tiny_cache, tmp_path):
 def test_no_cache(tmp_path):
     """The message holds the command that builds one."""
     with pytest.raises(
-        MissingArtifactError, match=r"python -m embed build-cache.*--cache PATH"
+        MissingArtifactError,
+        match=r"python -m embed build-cache.*name one by its path",
     ):
         find_cache(tmp_path, None)
 

@@ -88,6 +88,47 @@ def test_overwrite_takes_nothing_over(build, tmp_path):
     assert other.cache.provenance.parents == ()
 
 
+def test_overwrite_takes_no_block_over(build, digits_source):
+    """What a build that was cut off computed is computed again."""
+    with pytest.raises(KeyboardInterrupt):  # In the second of four blocks.
+        build(source=digits_source, console=StoppingConsole(580))
+
+    assert build(source=digits_source, is_overwrite=True).num_computed == 1200
+
+
+def test_an_overwrite_that_was_cut_off_goes_on(build, digits_source):
+    """From its own blocks, and not from those of the build before."""
+    with pytest.raises(KeyboardInterrupt):  # In the last of four blocks.
+        build(source=digits_source, console=StoppingConsole(1190))
+    with pytest.raises(KeyboardInterrupt):  # In the second.
+        build(
+            source=digits_source,
+            is_overwrite=True,
+            console=StoppingConsole(580),
+        )
+
+    went_on = build(source=digits_source, is_overwrite=True)
+
+    assert went_on.num_computed == 1200 - 2 * 256
+    assert len(went_on.cache.provenance.attempts) == 2
+
+
+def test_a_folder_is_no_place_for_a_cache(build, tmp_path):
+    """It is refused before anything is looked for, let alone computed."""
+    nowhere = SourceRequest(dataset=f"folder:{tmp_path / 'none'}")
+    (tmp_path / "folder").mkdir()
+
+    for is_overwrite in (False, True):
+        with pytest.raises(StorageError, match="`--cache PATH`"):
+            build(
+                cache_path=tmp_path / "folder",
+                source=nowhere,
+                is_overwrite=is_overwrite,
+            )
+
+    assert files_in(tmp_path / "folder") == []
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 30])
 def test_builds_agree_whatever_their_batches(build, tmp_path, batch_size):
     """Ids, labels and contents to the bit, features to 1e-6."""

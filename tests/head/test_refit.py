@@ -1,11 +1,14 @@
 """Tests for `head.refit` and `head.run`."""
 
+import contextlib
 import csv
+import json
 
 import numpy as np
 import pytest
 
 from embed.cache import open_cache
+from embed.console import Console
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
@@ -198,3 +201,54 @@ def test_rows_are_in_memory_once(tiny_cache, artifacts_dir, watch_cache):
     assert len(watched.taken) == 3
     whole = tiny_cache.take(Selection("train")).features.nbytes
     assert watched.most_bytes <= whole + 2 * 64  # To where it can be shared.
+
+
+class ClaimConsole(Console):
+    """Looks when training begins at what is claimed below the runs."""
+
+    def __init__(self, artifacts_dir, error=None):
+        super().__init__(is_quiet=True)
+        self._claims_dir, self._error = artifacts_dir / "runs/.building", error
+        self.claims = []
+
+    @contextlib.contextmanager
+    def progress(self, *arguments, **options):
+        """Notes the claims, and then may end it all."""
+        for path in self._claims_dir.iterdir():
+            self.claims.append(
+                (path.stem.rpartition("-")[0], json.loads(path.read_text()))
+            )
+        if self._error is not None:
+            raise self._error
+        with super().progress(*arguments, **options) as progress:
+            yield progress
+
+
+def test_a_cache_is_claimed_while_a_head_is_trained(tiny_cache, artifacts_dir):
+    """`embed prune` keeps it meanwhile; the record then takes its place."""
+    console = ClaimConsole(artifacts_dir)
+
+    run = train_run(
+        tiny_cache, SPEC, seed=0, artifacts_dir=artifacts_dir, console=console
+    )
+
+    claim = run.directory.name, {"fingerprint": tiny_cache.fingerprint}
+    assert console.claims == [claim]
+    assert list((artifacts_dir / "runs" / ".building").iterdir()) == []
+
+
+def test_a_training_that_fails_claims_nothing(tiny_cache, artifacts_dir):
+    """Nor does one that is interrupted."""
+    console = ClaimConsole(artifacts_dir, KeyboardInterrupt())
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(
+            tiny_cache,
+            SPEC,
+            seed=0,
+            artifacts_dir=artifacts_dir,
+            console=console,
+        )
+
+    assert len(console.claims) == 1
+    assert list((artifacts_dir / "runs" / ".building").iterdir()) == []

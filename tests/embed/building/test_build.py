@@ -1,7 +1,10 @@
 """Tests for `embed.building.build`."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from embed.backbones import BackboneRequest
 from embed.building.agreement import TOLERANCES
 from embed.building.blocks import read_block
 from embed.building.folder import build_dir_of
@@ -10,7 +13,12 @@ from embed.cache import open_cache
 from embed.errors import BadImagesError
 from embed.errors import EngineError
 from embed.images import digest_content
+from embed.sources import SourceRequest
+from embed.splits import Selection
+from tests.conftest import save_module
+from tests.conftest import tiny_kernel
 from tests.drawn_caches import files_in
+from tests.noise_pictures import write_noise
 from tests.stopping_console import StoppingConsole
 
 
@@ -39,6 +47,35 @@ def test_an_engine_that_is_wrong_leaves_no_block(build, path, monkeypatch):
         build(cache_path=path)
 
     assert files_in(build_dir_of(path)) == ["journal.jsonl", "spec.json"]
+
+
+def test_features_too_large_for_their_dtype_keep_what_is_finished(
+    build, path, tmp_path
+):
+    """No infinity is stored; the blocks before are, and the advice helps."""
+    save_module(1e6 * tiny_kernel(), tmp_path / "large")
+    pictures = write_noise(tmp_path / "noise", num_train=150)
+    black = np.zeros((8, 8, 3), np.uint8)
+    *others, last = sorted(pictures.glob("train/*/*"))
+    for picture_path in others:
+        Image.fromarray(black).save(picture_path)
+    Image.fromarray(black + 255).save(last)
+    fields = {
+        "source": SourceRequest(dataset=f"folder:{pictures}"),
+        "backbone": BackboneRequest(
+            handle=f"hub:{tmp_path / 'large'}", image_size=(8, 8)
+        ),
+    }
+
+    with pytest.raises(
+        EngineError,
+        match=r"1 pictures in block 1 of train .*float16.*kept.*65,504",
+    ):
+        build(cache_path=path, dtype="float16", **fields)
+
+    assert files_in(build_dir_of(path) / "train") == ["00000000.npz"]
+    exact = build(cache_path=tmp_path / "exact.h5", **fields).cache
+    assert exact.take(Selection("train")).features[-1].max() > 65_504
 
 
 def test_a_block_holds_each_picture_once(build, path, picture_folder):

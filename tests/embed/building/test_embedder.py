@@ -7,17 +7,44 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import embed.building.embedder
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
 from embed.building.blocks import BlockKey
 from embed.building.embedder import Embedder
 from embed.building.plan import Task
+from embed.engines import Engine
 from embed.engines import create_engine
+from embed.errors import EngineError
 from embed.images import ImageDecoder
 from embed.sources.folder import FolderSource
 
 BOTH = ("plain", "flip")
 TURNED = 6
+
+
+class ConstantEngine(Engine):
+    """Answers one after another of some values for all features."""
+
+    def __init__(self, backbone, values):
+        super().__init__(backbone, batch_size=30)
+        self._values = iter(values)
+
+    def _run(self, images):
+        return np.full((len(images), 4), next(self._values), np.float32)
+
+
+class CountingSource(FolderSource):
+    """Counts what is asked of it in one call."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.calls = []
+
+    def read(self, split, rows):
+        """Yields one picture a row."""
+        self.calls.append((split, list(rows)))
+        return super().read(split, rows)
 
 
 @pytest.fixture(name="backbone", scope="module")
@@ -31,10 +58,17 @@ def _backbone(tiny_module_dir):
 def _create_embedder(picture_folder, backbone):
     """Makes an embedder of the drawn pictures, as they are by then."""
 
-    def create(batch_size=32, dtype="float32", max_pixels=10**6):
+    def create(
+        batch_size=32,
+        dtype="float32",
+        max_pixels=10**6,
+        source=None,
+        engine=None,
+    ):
         return Embedder(
-            source=FolderSource(picture_folder),
-            engine=create_engine("tensorflow", backbone, batch_size, "float32"),
+            source=source or FolderSource(picture_folder),
+            engine=engine
+            or create_engine("tensorflow", backbone, batch_size, "float32"),
             decoder=ImageDecoder((8, 8), max_pixels),
             feature_dim=4,
             dtype=dtype,
@@ -310,3 +344,90 @@ def test_pictures_with_an_orientation_are_marked(
     result = compute_train(create_embedder())
 
     assert np.flatnonzero(result.is_oriented).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("float32", np.nan),
+        ("float32", -np.inf),
+        ("float16", np.nan),
+        ("float16", 65_520),
+    ],
+)
+def test_features_that_are_no_numbers_are_refused(
+    create_embedder, backbone, dtype, value
+):
+    """What is finished is handed out; nothing of the block that has them."""
+    engine = ConstantEngine(backbone, [65_504, value])
+    embedder = create_embedder(engine=engine, dtype=dtype)
+    tasks = [
+        make_task(range(10), ("plain",)),
+        make_task(range(10, 30), ("plain",), number=1),
+    ]
+    results = embedder.compute(tasks)
+
+    _, first = next(results)
+
+    assert (first.features == 65_504).all()
+    with pytest.raises(
+        EngineError,
+        match=f"20 pictures in block 1 of train .* in {dtype}.*kept.*"
+        "`--engine tensorflow`, or without `--dtype float16`",
+    ):
+        next(results)
+
+
+@pytest.fixture(name="source")
+def _source(picture_folder):
+    return CountingSource(picture_folder)
+
+
+def make_tasks():
+    """Returns the tasks of three blocks of ten training rows."""
+    return [
+        make_task(range(start, start + 10), number=number)
+        for number, start in enumerate((0, 10, 20))
+    ]
+
+
+def test_consecutive_blocks_are_read_in_one_call(create_embedder, source):
+    """What lies in one file is read through once, not once a block."""
+    test_task = Task(BlockKey("test", 0, 0, 12), np.arange(12), BOTH)
+
+    results = list(
+        create_embedder(source=source).compute([*make_tasks(), test_task])
+    )
+
+    assert source.calls == [("train", [*range(30)]), ("test", [*range(12)])]
+    assert [len(result.rows) for _, result in results] == [10, 10, 10, 12]
+
+
+def test_tasks_that_go_back_are_read_anew(create_embedder, source):
+    """A call of a source is for ascending rows."""
+    tasks = [
+        make_task([0, 2, 9], BOTH),
+        make_task([1, 3], ("flip",)),
+        make_task([10, 11], BOTH, number=1),
+    ]
+
+    results = list(create_embedder(source=source).compute(tasks))
+
+    assert source.calls == [
+        ("train", [0, 2, 9]),
+        ("train", [1, 3, 10, 11]),
+    ]
+    rows = [result.rows.tolist() for _, result in results]
+    assert rows == [[0, 2, 9], [1, 3], [10, 11]]
+
+
+def test_one_call_has_an_end(create_embedder, source, monkeypatch):
+    """It takes as many blocks as are worth it."""
+    monkeypatch.setattr(embed.building.embedder, "MOST_ROWS", 15)
+
+    list(create_embedder(source=source).compute(make_tasks()))
+
+    assert source.calls == [
+        ("train", [*range(20)]),
+        ("train", [*range(20, 30)]),
+    ]

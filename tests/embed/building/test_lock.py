@@ -189,8 +189,16 @@ def _no_flock(monkeypatch):
 @pytest.mark.usefixtures("no_flock")
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Of filelock, once.
 def test_a_lock_holds_on_a_file_system_without_locks(path):
-    """Its file stands for it, also when it is older than what is broken."""
+    """Its file stands for it, however long others look at it."""
+    times = []
+
+    def wait():
+        with lock(path, is_waiting=True):
+            times.append(time.monotonic())
+
+    waiting = threading.Thread(target=wait)
     with lock(path):
+        waiting.start()
         time.sleep(BROKEN_SECONDS)
         with (
             pytest.raises(
@@ -200,5 +208,9 @@ def test_a_lock_holds_on_a_file_system_without_locks(path):
         ):
             pass
         assert is_being_built(path)
+        released = time.monotonic()
+    waiting.join(TIMEOUT_SECONDS)
 
+    (entered,) = times
+    assert entered > released
     assert list(path.parent.iterdir()) == []

@@ -6,10 +6,12 @@ import os
 
 import pytest
 
+from embed.cache import open_cache
 from embed.errors import CorruptCacheError
 from embed.errors import StaleCacheError
 from embed.provenance import SkippedImage
 from embed.spec import SCHEMA
+from embed.splits import Selection
 from embed.storage.seal import DIGEST_BYTES
 from embed.storage.seal import FRAME_BYTES
 from embed.storage.seal import LENGTH_BYTES
@@ -250,3 +252,16 @@ def test_pieces_end_where_the_file_does(path):
 
     os.close(descriptor)
     assert data == path.read_bytes()[3:]
+
+
+def test_a_seal_with_a_field_less_is_as_good(path):
+    """A later version may say more of itself; old caches stay whole."""
+    text = path.read_bytes()[FRAME_BYTES:][: read(path)[0].body_start]
+    facts = json.JSONDecoder().raw_decode(text.decode(errors="replace"))[0]
+    del facts["provenance"]["attempts"]
+    size = read(path)[0].body_start - FRAME_BYTES
+
+    write_seal_text(path, json.dumps(facts).encode().ljust(size))
+
+    assert open_cache(path).body_fault() == ""
+    assert len(open_cache(path).take(Selection("train"))) == 5

@@ -156,3 +156,12 @@ def test_a_build_that_goes_while_it_is_listed(unfinished, tmp_path):
     (row,) = list_caches(tmp_path / "artifacts")
 
     assert row["status"] == "unfinished"
+
+
+def test_a_link_that_leads_nowhere_is_passed_over(tiny_cache, tmp_path):
+    """What it led to is gone; the others are listed."""
+    tiny_cache.path.with_name("x.h5").symlink_to(tmp_path / "gone.h5")
+
+    (row,) = list_caches(tmp_path / "artifacts")
+
+    assert row["cache"] == str(tiny_cache.path)

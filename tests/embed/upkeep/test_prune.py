@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from embed.artifacts import claim_cache
 from embed.building.lock import lock_build
+from embed.cache import open_cache
 from embed.errors import PipelineError
 from embed.upkeep.prune import plan_prune
 from embed.upkeep.prune import remove
@@ -100,6 +102,21 @@ def test_the_cache_of_a_search_that_was_cut_off_stays(write, plan, record):
     assert plan() == ([], ["used.h5"])
 
 
+def test_the_cache_of_a_training_that_goes_on_stays(
+    write, plan, caches_dir, tmp_path
+):
+    """It has no record yet, but a claim; afterwards it is as all others."""
+    write("used.h5", 3)
+    marker = tmp_path / "artifacts" / "runs" / ".building" / "one.json"
+
+    with claim_cache(marker, open_cache(caches_dir / "used.h5")):
+        during = plan(takes_unfinished=True)
+
+    assert during == ([], ["used.h5"])
+    assert not marker.exists()
+    assert plan() == (["used.h5", "used.h5.stamps"], [])
+
+
 @pytest.mark.parametrize(
     ("place", "content"),
     [
@@ -109,6 +126,8 @@ def test_the_cache_of_a_search_that_was_cut_off_stays(write, plan, record):
         ("runs/one/run.json", {"cache_spec": {"dataset": "folder"}}),
         ("searches/one/search.json", ""),
         ("searches/.building/one/spec.json", {"oracle": "random"}),
+        ("runs/.building/one.json", {"cache": "a.h5"}),
+        ("runs/.building/one.json", ""),
     ],
 )
 def test_nothing_goes_while_a_record_is_unreadable(
@@ -166,7 +185,8 @@ def test_what_kills_left_goes(write, plan, record, caches_dir):
     """Halves of files, and locks and stamps of caches that are no more."""
     spec = write("a.h5", 3)
     record("runs/one/run.json", {"cache_spec": spec.model_dump(mode="json")})
-    left = ["a.h5.part", "a.h5.stamps.123.part", "b.h5.lock", "b.h5.stamps"]
+    left = ["a.h5.part", "a.h5.stamps.123.part"]
+    left += ["b.h5.lock", "b.h5.owner", "b.h5.stamps"]
     for name in left:
         (caches_dir / name).touch()
 
@@ -202,7 +222,7 @@ def test_what_goes_is_counted_and_said(write, tmp_path, caches_dir):
     }
     first, second = pruning.to_text().splitlines()
     assert first.startswith(f"Remove {caches_dir / 'a.h5'} (")
-    assert first.endswith("): no run and no search was made on it.")
+    assert first.endswith("): no run and no search beside it was made on it.")
     assert second.endswith("a.h5.stamps (10 bytes): it is left over.")
 
 

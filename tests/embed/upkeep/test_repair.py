@@ -297,3 +297,20 @@ def test_blocks_of_another_spec_are_not_taken_for_its_rows(
 
     assert (done.num_rows, done.num_identical) == (1, 1)
     assert_equal_datasets(read_datasets(path), datasets)
+
+
+def test_a_replaced_picture_changes_no_good_row(
+    path, tiny_cache, datasets, picture_folder
+):
+    """Rows are mended, not brought up to date: that is a build's."""
+    before = tiny_cache.pictures_digest()
+    change_rows(path, "features", 3, 3)
+    cats = picture_folder / "train" / "cat"
+    (cats / "05.png").write_bytes((cats / "07.png").read_bytes())
+    (cats / "06.jpg").write_bytes(b"a text file")
+
+    done = repair(path)
+
+    assert (done.num_rows, done.num_identical, done.num_computed) == (1, 1, 2)
+    assert open_cache(path).pictures_digest() == before
+    assert_equal_datasets(read_datasets(path), datasets)

@@ -232,7 +232,7 @@ def test_pictures_that_changed_are_a_remark(tiny_cache, picture_folder):
 
     assert found.is_ok
     assert found.num_recomputed == 5  # Of train.
-    assert found.remark.startswith("5 sampled pictures have changed since")
+    assert found.remark.startswith("Of the sampled pictures 5 were not")
 
 
 @pytest.mark.parametrize("is_removed", [False, True])
@@ -258,7 +258,7 @@ def test_wrong_features_beside_a_changed_picture_are_found(
     assert (of_train.reason, of_test.reason) == (FOREIGN, FOREIGN)
     assert of_test.rows == tuple(np.delete(np.arange(12), row).tolist())
     assert (len(of_train.rows), found.num_recomputed) == (12, 23)
-    assert found.remark.startswith("1 sampled pictures have changed since")
+    assert found.remark.startswith("Of the sampled pictures 1 were not")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
