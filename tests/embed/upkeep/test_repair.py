@@ -139,7 +139,7 @@ def test_a_cache_changed_through_hdf5_is_restored(path, datasets):
         assert "note" not in file.attrs
 
 
-@pytest.mark.parametrize("share", [0.6, 0.6, 0.95])
+@pytest.mark.parametrize("share", [0.6, 0.8, 0.95])
 def test_a_truncated_cache_is_restored(path, datasets, share):
     """As many rows are computed as lay behind the cut."""
     os.truncate(path, int(share * open_cache(path).seal.body_stop))
