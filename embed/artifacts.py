@@ -31,7 +31,9 @@ from embed.spec import describe_differences
 from embed.storage.seal import BUILD_COMMAND
 
 CACHES, SEARCHES, RUNS, MODELS = "caches", "searches", "runs", "models"
-BUILDING = ".building"  # Among runs and searches: what is not finished.
+# Among runs and searches, one level deeper than the finished: nothing looks
+# there for them.
+BUILDING = ".building"
 
 
 def newest_first(artifacts_dir: Path, pattern: str) -> list[Path]:

@@ -192,15 +192,6 @@ class FeatureCache:
         is_good = (stored.digests(split, rows) == expected).all(axis=1)
         return stored, is_good
 
-    def find_good(self, split: str) -> np.ndarray:
-        """Returns which rows are what was written, booleans `(num_rows,)`."""
-        rows = np.arange(self.num_images[split])
-        is_good = np.empty(len(rows), bool)
-        for start in range(0, len(rows), PIECE_ROWS):
-            piece = slice(start, start + PIECE_ROWS)
-            is_good[piece] = self.read_unchecked(split, rows[piece])[1]
-        return is_good
-
     def row_digests(self, split: str, rows: np.ndarray) -> np.ndarray:
         """Returns the digests that rows should have, uint8 `(num_rows, 32)`."""
         return self._read(split, ROW_DIGESTS, rows)

@@ -80,3 +80,15 @@ def hash_id(image_id: str, salt: str) -> int:
     """Returns 64 evenly spread bits that depend on id and salt alone."""
     digest = hashlib.sha256(f"{salt}\0{image_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big")
+
+
+def sample_rows(image_ids: Sequence[str], count: int, salt: str) -> np.ndarray:
+    """Returns the rows of smallest hash, ascending: the same every time.
+
+    Args:
+        image_ids: Ids, of which the rows depend alone.
+        count: Largest number of rows.
+        salt: Name of the purpose; different salts give independent samples.
+    """
+    hashes = [hash_id(image_id, salt) for image_id in image_ids]
+    return np.sort(np.argsort(hashes, kind="stable")[:count])

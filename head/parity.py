@@ -16,7 +16,7 @@ from embed.errors import PipelineError
 from embed.origin import read_pictures
 from embed.rows import Rows
 from embed.splits import Selection
-from embed.splits import hash_id
+from embed.splits import sample_rows
 
 NUM_IMAGES = 256  # At most: a few seconds of the stitched model on a CPU.
 BATCH_SIZE = 32  # Pictures a call.
@@ -93,8 +93,7 @@ def draw_parity_sample(
         logits_of: The cached head, features
             `(num_images, num_views, feature_dim)` to logits.
     """
-    hashes = [hash_id(i, "parity") for i in cache.image_ids("train")]
-    sample = np.sort(np.argsort(hashes)[:NUM_IMAGES])
+    sample = sample_rows(cache.image_ids("train"), NUM_IMAGES, salt="parity")
     rows = cache.take(Selection("train", sample))
     return ParitySample(
         rows=rows,

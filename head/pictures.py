@@ -8,7 +8,7 @@ import numpy as np
 from embed.cache import FeatureCache
 from embed.origin import decoder_of
 from embed.origin import read_pictures
-from embed.splits import hash_id
+from embed.splits import sample_rows
 from embed.views import VIEWS
 from head.evaluate import Evaluation
 from head.groups import find_groups
@@ -16,6 +16,7 @@ from head.plots import Prediction
 from head.plots import draw_predictions
 from head.plots import draw_training_images
 
+SALT = "pictures"  # Of the samples.
 NUM_TRAINING_IMAGES = 30  # 6 x 5, as in the reference.
 NUM_PREDICTIONS = 12  # 3 x 4 a group, as in the reference.
 
@@ -27,7 +28,7 @@ def draw_sample(cache: FeatureCache, path: Path) -> None:
         SourceError: If the pictures are not there any more.
     """
     image_ids = cache.image_ids("train")
-    rows = _sample(image_ids, NUM_TRAINING_IMAGES)
+    rows = sample_rows(image_ids, NUM_TRAINING_IMAGES, SALT)
     pixels = _decode(cache, "train", [image_ids[row] for row in rows])
     views = [
         cache.spec.views[n % len(cache.spec.views)] for n in range(len(rows))
@@ -68,7 +69,7 @@ def draw_groups(
     for group, classes in find_groups(names, groups_file).items():
         members = np.flatnonzero(np.isin(labels, classes))
         ids = [image_ids[row] for row in members]
-        samples[group] = members[_sample(ids, NUM_PREDICTIONS)]
+        samples[group] = members[sample_rows(ids, NUM_PREDICTIONS, SALT)]
     wanted = sorted({int(row) for rows in samples.values() for row in rows})
     pixels = dict(
         zip(
@@ -98,12 +99,6 @@ def draw_groups(
         )
         paths.append(path)
     return paths
-
-
-def _sample(image_ids: Sequence[str], count: int) -> np.ndarray:
-    """Returns ascending rows, chosen by the ids alone."""
-    hashes = [hash_id(image_id, salt="pictures") for image_id in image_ids]
-    return np.sort(np.argsort(hashes)[:count])
 
 
 def _decode(

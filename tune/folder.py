@@ -12,10 +12,8 @@ from pathlib import Path
 
 import filelock
 
+from embed.artifacts import BUILDING
 from embed.errors import PipelineError
-
-# One level deeper than finished searches, where nothing looks for them.
-BUILDING = ".building"
 
 
 class SearchFolder:

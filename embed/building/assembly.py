@@ -11,7 +11,7 @@ from embed.building.blocks import BLOCK_ROWS
 from embed.building.current import UNREADABLE
 from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
-from embed.building.folder import BUILDING
+from embed.building.folder import cache_path_of
 from embed.building.lock import is_being_built
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
@@ -38,8 +38,12 @@ NUM_LISTED = 5  # Bad pictures named in the error line; stderr lists them all.
 
 def name_caches(plan: Plan) -> tuple[str, ...]:
     """Returns the names of the caches from which a plan takes rows."""
-    used = plan.used_parents()
-    return tuple(p.path.name for p in used if isinstance(p, CacheParent))
+    return tuple(parent.path.name for parent in used_caches(plan))
+
+
+def used_caches(plan: Plan) -> list[CacheParent]:
+    """Returns the caches from which a plan takes rows."""
+    return [p for p in plan.used_parents() if isinstance(p, CacheParent)]
 
 
 class Assembly:
@@ -69,7 +73,7 @@ class Assembly:
         self._source, self._pictures = source, pictures
         self._bad = {**self._known_bad(), **bad}
         self._rows = {split: self._good_rows(split) for split in spec.splits}
-        caches = [p for p in plan.used_parents() if isinstance(p, CacheParent)]
+        caches = used_caches(plan)
         self.parent_names = name_caches(plan)
         self.engine = caches[0].cache.provenance.engine if caches else ""
         self.max_pixels = max(
@@ -164,9 +168,6 @@ class Assembly:
         one that holds any other row, or view, is kept.
         """
         for number, parent in enumerate(self._plan.parents):
-            cache_path = parent.path.with_name(
-                parent.path.name.removesuffix(BUILDING)
-            )
             if (
                 isinstance(parent, BlocksParent)
                 and parent.path.parent == folder
@@ -176,7 +177,7 @@ class Assembly:
                     == len(parent.known(split).image_ids)
                     for split, plan in self._plan.splits.items()
                 )
-                and not is_being_built(cache_path)
+                and not is_being_built(cache_path_of(parent.path))
             ):
                 shutil.rmtree(parent.path, ignore_errors=True)
 

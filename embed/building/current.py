@@ -84,11 +84,11 @@ class CurrentPictures:
             digests: SHA-256 of each, uint8 `(num_rows, 32)`.
 
         Returns:
-            Booleans `(num_rows,)`; false where a picture cannot be read.
+            Booleans `(num_rows,)`; one that cannot be read has the content
+            `UNREADABLE`.
         """
         self._read(split, rows[~self._is_known[split][rows]])
-        is_equal = (self._digests[split][rows] == digests).all(axis=1)
-        return np.asarray(is_equal & self._is_known[split][rows])
+        return np.asarray((self._digests[split][rows] == digests).all(axis=1))
 
     def _read(self, split: str, rows: np.ndarray) -> None:
         if not len(rows):

@@ -27,6 +27,11 @@ def build_dir_of(path: Path) -> Path:
     return path.with_name(path.name + BUILDING)
 
 
+def cache_path_of(build_dir: Path) -> Path:
+    """Returns where the cache of a build goes."""
+    return build_dir.with_name(build_dir.name.removesuffix(BUILDING))
+
+
 def prepare_build_dir(
     path: Path, spec: CacheSpec, *, is_overwrite: bool = False
 ) -> None:
@@ -80,7 +85,7 @@ def read_spec(build_dir: Path) -> CacheSpec | None:
 
 def _free_name(build_dir: Path, held: CacheSpec) -> Path:
     """Returns a name that stands for the spec, and that nothing has."""
-    stem = build_dir.name.removesuffix(BUILDING)
+    stem = cache_path_of(build_dir).name
     digits = held.fingerprint()
     names = (f"{stem}.{digits}-{n}{BUILDING}" for n in itertools.count())
     paths = (build_dir.with_name(name) for name in names)

@@ -6,10 +6,12 @@ Both know their rows by id and by the content of the picture.
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from embed.building.blocks import BLOCK_ROWS
 from embed.building.blocks import INDEX_COLUMNS
 from embed.building.blocks import Block
 from embed.building.blocks import read_block
@@ -141,7 +143,7 @@ class CacheParent(Parent):
     def pass_over_damage(self) -> None:
         """Reads all of the cache, and knows its good rows alone from here."""
         self._is_good = {
-            split: self.cache.find_good(split)
+            split: find_good_rows(self.cache, split)
             for split in self.cache.num_images
         }
         self._known.clear()
@@ -235,3 +237,27 @@ def _changed(path: Path) -> CorruptCacheError:
         f"cache was built. Run `{BUILD_COMMAND}` again: it computes what it "
         "cannot take over."
     )
+
+
+def find_good_rows(
+    cache: FeatureCache,
+    split: str,
+    on_rows: Callable[[int], None] = lambda num_rows: None,
+) -> np.ndarray:
+    """Reads a split, and tells which rows are what was written.
+
+    Args:
+        cache: Damaged, perhaps.
+        split: `"train"` or `"test"`.
+        on_rows: Called with the number of rows that were read.
+
+    Returns:
+        Booleans `(num_rows,)`.
+    """
+    rows = np.arange(cache.num_images[split])
+    is_good = np.empty(len(rows), bool)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        piece = rows[start : start + BLOCK_ROWS]
+        is_good[piece] = cache.read_unchecked(split, piece)[1]
+        on_rows(len(piece))
+    return is_good

@@ -11,7 +11,7 @@ import numpy as np
 import pydantic
 
 from embed.errors import SourceError
-from embed.splits import hash_id
+from embed.splits import sample_rows
 
 MIN_CLASSES = 2  # Fewer make no classification problem.
 SPLITS = ("train", "test")
@@ -147,7 +147,7 @@ class LimitedSource(Source):
     def __init__(self, source: Source, limit: int) -> None:
         self._source = source
         self._rows = {
-            split: _smallest_hashes(index.image_ids, limit)
+            split: sample_rows(index.image_ids, limit, salt="limit")
             for split, index in source.splits.items()
         }
         super().__init__(
@@ -169,11 +169,6 @@ class LimitedSource(Source):
         """Returns those of its own rows."""
         stamps = self._source.stamps(split)
         return None if stamps is None else stamps[self._rows[split]]
-
-
-def _smallest_hashes(image_ids: Sequence[str], limit: int) -> np.ndarray:
-    hashes = [hash_id(image_id, salt="limit") for image_id in image_ids]
-    return np.sort(np.argsort(hashes, kind="stable")[:limit])
 
 
 def _check(source: Source) -> None:

@@ -10,6 +10,7 @@ from embed.artifacts import CACHES
 from embed.artifacts import iterate_caches
 from embed.building.blocks import read_arrays
 from embed.building.folder import BUILDING
+from embed.building.folder import cache_path_of
 from embed.building.folder import read_spec
 from embed.building.lock import is_being_built
 from embed.cache import FeatureCache
@@ -99,7 +100,7 @@ def count_bytes(path: Path) -> int:
 
 def _build_facts(build_dir: Path) -> dict[str, Any]:
     """Returns what a build is for and how far it came."""
-    cache_path = build_dir.with_name(build_dir.name.removesuffix(BUILDING))
+    cache_path = cache_path_of(build_dir)
     status = "building" if is_being_built(cache_path) else "unfinished"
     spec = read_spec(build_dir)
     if spec is None:

@@ -21,6 +21,7 @@ from embed.artifacts import RUNS
 from embed.artifacts import SEARCHES
 from embed.artifacts import newest_first
 from embed.building.folder import BUILDING
+from embed.building.folder import cache_path_of
 from embed.building.lock import is_being_built
 from embed.cache import open_damaged
 from embed.errors import PipelineError
@@ -115,7 +116,7 @@ def plan_prune(artifacts_dir: Path, *, takes_unfinished: bool) -> Pruning:
         (removed if goes else kept).append(entry)
     staying = {entry.path.name for entry in kept}
     for path in sorted(folder.glob(f"*{BUILDING}")):
-        cache_path = path.with_name(path.name.removesuffix(BUILDING))
+        cache_path = cache_path_of(path)
         if is_being_built(cache_path):
             reason, goes = "it is being built", False
         elif takes_unfinished:

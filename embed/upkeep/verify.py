@@ -10,6 +10,7 @@ import numpy as np
 from embed.building.agreement import TOLERANCES
 from embed.building.agreement import compare
 from embed.building.blocks import BLOCK_ROWS
+from embed.building.parents import find_good_rows
 from embed.cache import FeatureCache
 from embed.cache import open_damaged
 from embed.console import Console
@@ -17,7 +18,7 @@ from embed.errors import PipelineError
 from embed.origin import decoder_of
 from embed.origin import find_unchanged
 from embed.origin import load_backbone_of
-from embed.splits import hash_id
+from embed.splits import sample_rows
 from embed.storage.seal import corrupt
 from embed.views import VIEWS
 
@@ -164,14 +165,9 @@ def verify_cache(
     bad_blocks: list[BadBlock] = []
     total = sum(cache.num_images.values())
     with console.progress("Verifying", total, "rows") as progress:
-        for split, num_rows in cache.num_images.items():
-            for number, start in enumerate(range(0, num_rows, BLOCK_ROWS)):
-                rows = np.arange(start, min(start + BLOCK_ROWS, num_rows))
-                _, is_good = cache.read_unchecked(split, rows)
-                if not is_good.all():
-                    bad = tuple(rows[~is_good].tolist())
-                    bad_blocks.append(BadBlock(split, number, bad, OTHER_BYTES))
-                progress.advance(len(rows))
+        for split in cache.num_images:
+            is_good = find_good_rows(cache, split, progress.advance)
+            bad_blocks += _group(split, np.flatnonzero(~is_good), OTHER_BYTES)
     num_recomputed, remark = 0, ""
     if not faults and not bad_blocks and num_sampled:
         try:
@@ -212,8 +208,7 @@ def _recompute(
     num_recomputed, num_changed = 0, 0
     bad_blocks: list[BadBlock] = []
     for split in cache.num_images:
-        hashes = [hash_id(i, salt="verify") for i in cache.image_ids(split)]
-        sample = np.sort(np.argsort(hashes)[:num_sampled])
+        sample = sample_rows(cache.image_ids(split), num_sampled, "verify")
         pictures = dict(find_unchanged(cache, split, sample))
         rows = np.array(sorted(pictures), np.int64)
         num_changed += len(sample) - len(rows)
@@ -237,13 +232,23 @@ def _recompute(
         ).reshape(len(rows), -1)
         # Also where they are no numbers.
         is_far = ~(differences <= _tolerance(cache)).all(axis=1)
-        for number in np.unique(rows[is_far] // BLOCK_ROWS):
-            bad = rows[is_far & (rows // BLOCK_ROWS == number)]
-            bad_blocks.append(
-                BadBlock(split, int(number), tuple(bad.tolist()), FOREIGN)
-            )
+        bad_blocks += _group(split, rows[is_far], FOREIGN)
         num_recomputed += len(rows)
     return num_recomputed, num_changed, bad_blocks
+
+
+def _group(split: str, bad_rows: np.ndarray, reason: str) -> list[BadBlock]:
+    """Divides bad rows by the block in which they are."""
+    numbers = bad_rows // BLOCK_ROWS
+    return [
+        BadBlock(
+            split,
+            int(number),
+            tuple(bad_rows[numbers == number].tolist()),
+            reason,
+        )
+        for number in np.unique(numbers)
+    ]
 
 
 def _tolerance(cache: FeatureCache) -> float:
