@@ -28,8 +28,6 @@ from embed.upkeep.commands import run_list
 from embed.upkeep.commands import run_prune
 from embed.upkeep.commands import run_verify
 
-DEFAULT_BATCH_SIZE = 32  # Larger batches gain nothing on a CPU.
-
 app = create_app("Frozen backbone to feature cache: every image is seen once.")
 
 
@@ -67,11 +65,16 @@ def run_build_cache(
         typer.Option(help="plain: the image; flip: and its mirror."),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images a call of the engine.")
-    ] = DEFAULT_BATCH_SIZE,
+        int | None,
+        typer.Option(
+            min=1, help="Images a call of the engine; default: what suits it."
+        ),
+    ] = None,
     engine: Annotated[
         Literal["auto", "tensorflow", "litert", "openvino"],
-        typer.Option(help="What runs the backbone; auto: the fastest here."),
+        typer.Option(
+            help="What runs the backbone; auto: tries which is the fastest."
+        ),
     ] = "auto",
     precision: Annotated[
         Literal["float32", "bfloat16"],

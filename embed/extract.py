@@ -21,7 +21,7 @@ from embed.building.request import create_spec
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
-from embed.engines import choose_engine
+from embed.engines import list_candidates
 from embed.errors import StorageError
 from embed.sources import check_source
 from embed.sources import open_source
@@ -38,7 +38,9 @@ class BuildResult:
         cache: The cache.
         num_computed: Views run through the backbone by this call.
         num_decoded: Images decoded by this call.
-        seconds: Wall-clock seconds by stage, of this call.
+        seconds: Of this call: `read`, `decode`, `forward` and `write`, each
+            summed over its threads, which overlap; `pass`, all of that by the
+            clock; `total`, with start-up.
     """
 
     cache: FeatureCache
@@ -49,8 +51,8 @@ class BuildResult:
     @property
     def views_per_second(self) -> float:
         """Rate of the pass, without start-up; 0 when nothing was computed."""
-        stages = sum(t for name, t in self.seconds.items() if name != "total")
-        return self.num_computed / stages if stages else 0.0
+        seconds = self.seconds.get("pass", 0.0)
+        return self.num_computed / seconds if seconds else 0.0
 
 
 def build_cache(
@@ -86,7 +88,7 @@ def build_cache(
             f"The cache cannot go to {cache_path}, which is a folder. "
             "Expected: a file. Give one with `--cache PATH`."
         )
-    engine_name = choose_engine(request.engine, request.precision)
+    list_candidates(request.engine, request.precision)  # Raises early.
     console.say(f"Devices: {prepare_devices().describe()}.")
     request = dataclasses.replace(
         request,
@@ -143,7 +145,6 @@ def build_cache(
             source,
             pictures,
             backbone,
-            engine_name,
             path,
             parents=[] if is_overwrite else lookup.find_parents(),
         )

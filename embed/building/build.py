@@ -1,7 +1,6 @@
 """The building of one cache: what is missing, computed; then the file."""
 
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from embed.building.blocks import join_blocks
 from embed.building.blocks import list_blocks
 from embed.building.blocks import read_block
 from embed.building.blocks import write_block
+from embed.building.clock import StageClock
 from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
 from embed.building.embedder import Embedder
@@ -34,8 +34,11 @@ from embed.building.plan import make_plan
 from embed.building.request import BuildRequest
 from embed.cache import FeatureCache
 from embed.console import Console
+from embed.console import format_seconds
 from embed.devices import prepare_devices
-from embed.engines import create_engine
+from embed.engines import Engine
+from embed.engines import list_candidates
+from embed.engines.choice import choose_engine
 from embed.errors import DamagedParentError
 from embed.errors import SourceError
 from embed.images import ImageDecoder
@@ -57,7 +60,6 @@ class Build:
         source: Where the images come from.
         pictures: The same, as they are now.
         backbone: What embeds them.
-        engine_name: What runs the backbone.
         path: Where the finished cache goes.
         parents: Where rows may be known already.
     """
@@ -69,13 +71,12 @@ class Build:
         source: Source,
         pictures: CurrentPictures,
         backbone: Backbone,
-        engine_name: str,
         path: Path,
         parents: Sequence[Parent],
     ) -> None:
         self._request, self._spec, self._source = request, spec, source
         self._pictures, self._backbone = pictures, backbone
-        self._engine_name, self._path = engine_name, path
+        self._path = path
         self._parents = list(parents)
         self._build_dir = build_dir_of(path)
         self._keys = list_blocks(
@@ -122,50 +123,75 @@ class Build:
         if to_do < total:
             names = ", ".join(p.path.name for p in plan.used_parents())
             console.say(f"{total - to_do:,} views are there, in {names}.")
-        engine = create_engine(
-            self._engine_name,
-            self._backbone,
-            self._request.batch_size,
-            self._spec.precision,
-        )
-        embedder = Embedder(
+        clock = StageClock()
+        decoder = ImageDecoder(self._spec.image_size, self._request.max_pixels)
+        with Embedder(
             source=self._source,
-            engine=engine,
-            decoder=ImageDecoder(
-                self._spec.image_size, self._request.max_pixels
-            ),
+            decoder=decoder,
+            tasks=tasks,
             feature_dim=self._backbone.feature_dim,
             dtype=self._spec.dtype,
-        )
-        console.say(
-            f"Embedding {to_do:,} views of "
-            f"{sum(len(task.rows) for task in tasks):,} images with "
-            f"{self._spec.backbone} on {self._engine_name}."
-        )
-        journal = Journal(self._build_dir, self._engine_name, name_caches(plan))
-        write_seconds = 0.0
-        with console.progress(
-            "Embedding", total, "views", done=total - to_do
-        ) as progress:
-            results = embedder.compute(
-                tasks,
-                on_views=progress.advance,
-                on_first_images=lambda images: check_engine(
-                    engine, self._backbone, images, self._spec.precision
-                ),
-                on_task=lambda task: journal.begin_block(
-                    task.key.split, task.key.number, task.num_views
-                ),
+            clock=clock,
+        ) as embedder:
+            engine = self._start_engine(embedder.look_ahead(), to_do, console)
+            name = engine.name if engine else self._request.engine
+            journal = Journal(self._build_dir, name, name_caches(plan))
+            console.say(
+                f"Embedding {to_do:,} views of "
+                f"{sum(len(task.rows) for task in tasks):,} images with "
+                f"{self._spec.backbone} on {name}."
             )
-            try:
-                for task, result in results:
-                    began = time.monotonic()
-                    self._keep(task, result, plan)
-                    write_seconds += time.monotonic() - began
-            finally:
-                self.num_computed += embedder.num_computed
-                self.num_decoded += embedder.num_decoded
-                self.seconds = {**embedder.seconds, "write": write_seconds}
+            clock.start()
+            with console.progress(
+                "Embedding", total, "views", done=total - to_do
+            ) as progress:
+                results = embedder.compute(
+                    engine,
+                    on_views=progress.advance,
+                    on_task=lambda task: journal.begin_block(
+                        task.key.split, task.key.number, task.num_views
+                    ),
+                )
+                try:
+                    for task, result in results:
+                        with clock.measure("write"):
+                            self._keep(task, result, plan)
+                finally:
+                    self.num_computed += embedder.num_computed
+                    self.num_decoded += embedder.num_decoded
+                    self.seconds = clock.seconds | {"pass": clock.elapsed()}
+        console.say(
+            f"Embedded in {format_seconds(clock.elapsed())}. The time of all "
+            f"threads: {clock.describe()}."
+        )
+
+    def _start_engine(
+        self, images: np.ndarray | None, num_views: int, console: Console
+    ) -> Engine | None:
+        """Chooses an engine by the first good images, and checks it.
+
+        A build that goes on stays with its engine: all rows are of one then.
+
+        Raises:
+            BackboneError: If the features have no variance.
+            EngineError: If no engine can run the backbone, or the one chosen
+                does not answer what the backbone answers.
+        """
+        if images is None:
+            return None
+        names = list_candidates(self._request.engine, self._spec.precision)
+        last = [attempt.engine for attempt in read_journal(self._build_dir)]
+        engine = choose_engine(
+            last[-1:] if set(last[-1:]) & set(names) else names,
+            self._backbone,
+            images,
+            precision=self._spec.precision,
+            batch_size=self._request.batch_size,
+            num_views=num_views,
+            console=console,
+        )
+        check_engine(engine, self._backbone, images, self._spec.precision)
+        return engine
 
     def _assemble(self, console: Console) -> FeatureCache:
         """Turns all that is known into one file and removes the blocks."""
@@ -178,13 +204,13 @@ class Build:
         )
         assembly.require_rows(self._request.on_error, console)
         attempts = read_journal(self._build_dir)
-        engine = self._engine_name if attempts else assembly.engine
+        engine = attempts[-1].engine if attempts else assembly.engine
         cache = assembly.write(
             self._path,
             Provenance(
                 source=self._request.source,
                 backbone=self._request.backbone,
-                engine=engine or self._engine_name,
+                engine=engine or self._request.engine,
                 max_pixels=max(self._request.max_pixels, assembly.max_pixels),
                 created=now(),
                 host=host_name(),

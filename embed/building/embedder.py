@@ -1,17 +1,16 @@
 """The one pass: encoded images to pixels to views to blocks of features.
 
-Threads decode the next images while the engine runs on the current batch.
-Each image is read and decoded once, whatever the number of views. A picture
-that cannot be decoded is set aside with its reason, and takes no place in a
-batch.
+    read (one thread) -> decode (a thread a core) -> forward (a thread a stream)
+
+Each stage works ahead of the next, a bounded amount. Each image is decoded
+once, whatever the number of views. A picture that cannot be decoded is set
+aside with its reason, and takes no place in a batch.
 """
 
 import dataclasses
+import functools
 import itertools
-import threading
-import time
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,41 +18,20 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from embed.ahead import map_ahead
-from embed.building.blocks import BLOCK_ROWS
+from embed.building.clock import StageClock
+from embed.building.intake import DecodedImage
+from embed.building.intake import Intake
 from embed.building.plan import Task
-from embed.decoding.header import read_header
-from embed.devices import num_cpu_threads
 from embed.engines import Engine
 from embed.errors import EngineError
-from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
-from embed.images import digest_content
 from embed.rows import DIGEST_BYTES
-from embed.sources import Picture
 from embed.sources import Source
 from embed.views import VIEWS
 
-MOST_ROWS = 64 * BLOCK_ROWS  # Read in one go: more gain nothing.
-BATCHES_AHEAD = 2  # Decoded and waiting, so that the engine never does.
-
-
-@dataclasses.dataclass(frozen=True)
-class DecodedImage:
-    """One picture of a source, ready for the backbone.
-
-    Args:
-        row: Its row number in the split.
-        pixels: float32 `(height, width, 3)` in [0, 1], `None` when bad.
-        content_digest: SHA-256 of the encoded bytes, empty when unreadable.
-        is_oriented: Whether it carries an EXIF orientation.
-        error: Why it cannot be decoded, or `""`.
-    """
-
-    row: int
-    pixels: np.ndarray | None
-    content_digest: bytes
-    is_oriented: bool
-    error: str
+NUM_FIRST = 32  # Images by which an engine is chosen and checked.
+BATCHES_AHEAD = 2  # Of each stream, decoded, so that it never waits.
+LEAST_AHEAD = 16  # Images: some take much longer to decode than others.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,116 +69,146 @@ class TaskResult:
 
 
 class Embedder:
-    """Computes features; counts what it does and how long it takes.
+    """Computes the features of some tasks, and counts what it does.
+
+    A context: its threads end with it.
 
     Args:
         source: Where encoded images come from.
-        engine: What runs the backbone.
         decoder: What turns them into pixels.
+        tasks: What to compute, in order.
         feature_dim: Number of features a vector.
         dtype: What features are stored in.
+        clock: Receives the seconds of each stage.
     """
 
     def __init__(
         self,
         *,
         source: Source,
-        engine: Engine,
         decoder: ImageDecoder,
+        tasks: Sequence[Task],
         feature_dim: int,
         dtype: str,
+        clock: StageClock,
     ) -> None:
-        self._source = source
-        self._engine = engine
-        self._decode = decoder
+        self._intake = Intake(source, decoder, tasks, clock)
+        self._tasks = tasks
         self._feature_dim = feature_dim
         self._dtype = np.dtype(dtype)
-        self._lock = threading.Lock()
+        self._clock = clock
+        self._first: list[DecodedImage] = []
         self.num_decoded = 0
         self.num_computed = 0
-        self.seconds = {"wait_for_images": 0.0, "forward": 0.0}
+
+    def __enter__(self) -> "Embedder":
+        self._intake.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._intake.__exit__(*error)
+
+    def look_ahead(self) -> np.ndarray | None:
+        """Decodes the first images, by which an engine is chosen and checked.
+
+        Returns:
+            The good ones, float32 `(num_images, height, width, 3)`; `None`
+            where all pictures of all tasks are bad.
+        """
+        while more := self._intake.take(NUM_FIRST):
+            self._first += more
+            good = [i.pixels for i in more if i.pixels is not None]
+            if good:
+                return np.stack(good)
+        return None
 
     def compute(
         self,
-        tasks: Sequence[Task],
+        engine: Engine | None,
         on_views: Callable[[int], None] = lambda num_views: None,
-        on_first_images: Callable[[np.ndarray], None] = lambda images: None,
         on_task: Callable[[Task], None] = lambda task: None,
     ) -> Iterator[tuple[Task, TaskResult]]:
         """Yields the result of each task as soon as it is whole.
 
         Args:
-            tasks: What to compute, in order.
+            engine: What runs the backbone; `None` where no picture is good.
             on_views: Called with the number of views that are done with: run
                 through the backbone, or of pictures that are bad.
-            on_first_images: Called once, before anything is embedded, with
-                the first good images `(num_images, height, width, 3)`, a
-                batch at most.
             on_task: Called before a task is run through the backbone.
         """
-        num_ahead = BATCHES_AHEAD * self._engine.batch_size
-        with ThreadPoolExecutor(num_cpu_threads()) as pool:
-            images = map_ahead(
-                pool, self._decode_one, self._read(tasks), num_ahead
-            )
-            first = list(itertools.islice(images, self._engine.batch_size))
-            pixels = [i.pixels for i in first if i.pixels is not None]
-            if pixels:
-                on_first_images(np.stack(pixels))
-            images = itertools.chain(first, images)
-            for task in tasks:
+        num_streams = engine.num_streams if engine else 1
+        batch_size = engine.batch_size if engine else 1
+        num_ahead = max(BATCHES_AHEAD * num_streams * batch_size, LEAST_AHEAD)
+        images = itertools.chain(self._first, self._intake.take_all(num_ahead))
+        with ThreadPoolExecutor(num_streams) as streams:
+            for task in self._tasks:
                 on_task(task)
+                bad: list[BadImage] = []
                 of_task = itertools.islice(images, len(task.rows))
-                yield task, self._compute_task(task, of_task, on_views)
+                embedded = map_ahead(
+                    streams,
+                    functools.partial(self._embed, engine, task.views),
+                    self._gather(of_task, batch_size, bad),
+                    num_ahead=num_streams,
+                )
+                yield task, self._collect(task, embedded, bad, on_views)
 
-    def _read(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Picture]]:
-        """Reads the pictures of all tasks, many in one go.
+    def _gather(
+        self,
+        images: Iterator[DecodedImage],
+        batch_size: int,
+        bad: list[BadImage],
+    ) -> Iterator[list[DecodedImage]]:
+        """Yields batches of good images, and sets bad ones aside."""
+        batch: list[DecodedImage] = []
+        for image in images:
+            self.num_decoded += bool(image.content_digest)
+            if image.pixels is None:
+                bad.append(
+                    BadImage(image.row, image.content_digest, image.error)
+                )
+                continue
+            batch.append(image)
+            if len(batch) == batch_size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
-        A TFDS file is read from its start to come to a row.
+    def _embed(
+        self,
+        engine: Engine,
+        views: tuple[str, ...],
+        batch: list[DecodedImage],
+    ) -> tuple[list[DecodedImage], np.ndarray]:
+        """Runs a batch through the backbone, in the thread of a stream.
+
+        Returns:
+            The images without their pixels, and the features of all views,
+            float32 `(num_images, num_views, feature_dim)`.
         """
-        for split, rows in _join_rows(tasks):
-            pictures = self._source.read(split, rows)
-            yield from zip(rows, pictures, strict=True)
+        pixels = np.stack([i.pixels for i in batch if i.pixels is not None])
+        with self._clock.measure("forward"):
+            of_views = [engine(VIEWS[view](pixels)) for view in views]
+        images = [dataclasses.replace(image, pixels=None) for image in batch]
+        return images, np.stack(of_views, axis=1)
 
-    def _decode_one(self, read: tuple[int, Picture]) -> DecodedImage:
-        row, picture = read
-        if picture.problem:
-            return DecodedImage(row, None, b"", False, picture.problem)
-        with self._lock:
-            self.num_decoded += 1
-        header = read_header(picture.encoded)
-        pixels, error = None, ""
-        try:
-            pixels = self._decode(picture.encoded, header)
-        except ImageDecodeError as problem:
-            error = str(problem)
-        return DecodedImage(
-            row=row,
-            pixels=pixels,
-            content_digest=digest_content(picture.encoded),
-            is_oriented=header.is_oriented,
-            error=error,
-        )
-
-    def _compute_task(
+    def _collect(
         self,
         task: Task,
-        images: Iterator[DecodedImage],
+        embedded: Iterator[tuple[list[DecodedImage], np.ndarray]],
+        bad: list[BadImage],
         on_views: Callable[[int], None],
     ) -> TaskResult:
+        """Collects the batches of a task as they come."""
         num_views = len(task.views)
         features = [np.empty((0, num_views, self._feature_dim), np.float32)]
         good: list[DecodedImage] = []
-        bad: list[BadImage] = []
-        while batch := self._next_batch(images, bad):
-            pixels = np.stack([i.pixels for i in batch if i.pixels is not None])
-            began = time.monotonic()
-            of_views = [self._engine(VIEWS[v](pixels)) for v in task.views]
-            self.seconds["forward"] += time.monotonic() - began
-            features.append(np.stack(of_views, axis=1))
-            good += [dataclasses.replace(i, pixels=None) for i in batch]
-            self.num_computed += len(batch) * num_views
-            on_views(len(batch) * num_views)
+        for images, of_batch in embedded:
+            features.append(of_batch)
+            good += images
+            self.num_computed += len(images) * num_views
+            on_views(len(images) * num_views)
         on_views(len(bad) * num_views)
         digests = b"".join(image.content_digest for image in good)
         with np.errstate(over="ignore"):  # Told below.
@@ -215,39 +223,6 @@ class Embedder:
             is_oriented=np.array([i.is_oriented for i in good], bool),
             bad=tuple(bad),
         )
-
-    def _next_batch(
-        self, images: Iterator[DecodedImage], bad: list[BadImage]
-    ) -> list[DecodedImage]:
-        """Returns the next good images, and sets bad ones aside."""
-        began = time.monotonic()
-        batch: list[DecodedImage] = []
-        for image in images:
-            if image.pixels is None:
-                bad.append(
-                    BadImage(image.row, image.content_digest, image.error)
-                )
-                continue
-            batch.append(image)
-            if len(batch) == self._engine.batch_size:
-                break
-        self.seconds["wait_for_images"] += time.monotonic() - began
-        return batch
-
-
-def _join_rows(tasks: Iterable[Task]) -> Iterator[tuple[str, list[int]]]:
-    """Yields the rows of tasks in order, as many as ascend in a split."""
-    split, joined = "", list[int]()
-    for task in tasks:
-        rows = task.rows.tolist()
-        is_next = split == task.key.split and joined[-1] < rows[0]
-        if joined and not (is_next and len(joined) < MOST_ROWS):
-            yield split, joined
-            joined = []
-        split = task.key.split
-        joined += rows
-    if joined:
-        yield split, joined
 
 
 def _require_finite(features: np.ndarray, task: Task) -> None:

@@ -24,7 +24,7 @@ class BuildRequest:
         precision: What the backbone computes in.
         dtype: What features are stored in.
         engine: One of `ENGINES`, or `auto`.
-        batch_size: Images a call of the engine.
+        batch_size: Images a call of the engine; default: what suits it.
         on_error: What a picture that cannot be decoded leads to: an error
             after the pass, or a cache without it.
         max_pixels: Largest number of pixels a picture may have; larger ones
@@ -37,7 +37,7 @@ class BuildRequest:
     precision: str = "float32"
     dtype: str = "float32"
     engine: str = "auto"
-    batch_size: int = 32
+    batch_size: int | None = None
     on_error: Literal["fail", "skip"] = "fail"
     max_pixels: int = DEFAULT_MAX_PIXELS
 

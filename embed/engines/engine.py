@@ -1,6 +1,15 @@
-"""An engine: a backbone converted for fast inference in batches of one size."""
+"""An engine: a backbone converted for fast inference in batches of one size.
+
+Streams share the work of a processor: each is one thread that runs batches of
+its own, from start to end, and waits for no other. Small batches stay in the
+processor's caches. On 2 cores two streams of one image each are a fifth
+faster than two threads that divide the operations of a batch of 32.
+"""
 
 import abc
+import functools
+import queue
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -11,21 +20,39 @@ from embed.backbones import Backbone
 if TYPE_CHECKING:
     import tensorflow as tf
 
+MOST_IMAGES = 256  # A batch for the smallest pictures.
+
+# Runs one batch, float32 `(batch_size, height, width, 3)`, to features.
+Stream = Callable[[np.ndarray], np.ndarray]
+
 
 class Engine(abc.ABC):
-    """Computes features in batches of a static size.
+    """Computes features in batches of a static size; safe to call in threads.
 
     Args:
         backbone: What to run.
-        batch_size: Images a call; a static shape is a third faster.
+        batch_size: Images a batch; a static shape is a third faster. Default:
+            as many as have `pixels_a_batch`.
+        num_streams: Calls that run at the same time.
     """
 
-    def __init__(self, backbone: Backbone, batch_size: int) -> None:
-        self.batch_size = batch_size
-        self.input_shape = (batch_size, *backbone.image_size, 3)
+    name: str
+    pixels_a_batch: int  # Measured with MobileNetV2 at 224 and 96 px.
+
+    def __init__(
+        self, backbone: Backbone, batch_size: int | None, num_streams: int
+    ) -> None:
+        height, width = backbone.image_size
+        self.batch_size = batch_size or min(
+            max(self.pixels_a_batch // (height * width), 1), MOST_IMAGES
+        )
+        self.num_streams = num_streams
+        self.input_shape = (self.batch_size, height, width, 3)
+        self._feature_dim = backbone.feature_dim
+        self._streams: queue.SimpleQueue[Stream] = queue.SimpleQueue()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Returns the features of up to `batch_size` images.
+        """Returns the features of any number of images, batch by batch.
 
         Args:
             images: float32 `(num_images, height, width, 3)` in [0, 1].
@@ -33,19 +60,29 @@ class Engine(abc.ABC):
         Returns:
             float32 `(num_images, feature_dim)`.
         """
-        num_images = len(images)
-        if num_images < self.batch_size:
-            padding = np.zeros(
-                (self.batch_size - num_images, *images.shape[1:]), np.float32
-            )
-            images = np.concatenate([images, padding])
-        return self._run(images)[:num_images]
+        features = np.empty((len(images), self._feature_dim), np.float32)
+        run = self._streams.get()
+        try:
+            for start in range(0, len(images), self.batch_size):
+                batch = images[start : start + self.batch_size]
+                stop = start + len(batch)
+                features[start:stop] = run(self._pad(batch))[: len(batch)]
+        finally:
+            self._streams.put(run)
+        return features
 
-    @abc.abstractmethod
-    def _run(self, images: np.ndarray) -> np.ndarray:
-        """Returns the features of exactly `batch_size` images."""
+    def _pad(self, batch: np.ndarray) -> np.ndarray:
+        """Returns a batch of full size; what is added is zero."""
+        missing = self.batch_size - len(batch)
+        if not missing:
+            return batch
+        padding = np.zeros((missing, *batch.shape[1:]), np.float32)
+        return np.concatenate([batch, padding])
 
 
+@functools.lru_cache(
+    maxsize=1
+)  # Engines that are tried share it: it takes 1 s.
 def freeze(
     backbone: Backbone, input_shape: tuple[int, ...]
 ) -> "tf.types.experimental.ConcreteFunction":

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
@@ -10,9 +11,11 @@ import tensorflow as tf
 from embed.backbones import Backbone
 from embed.devices import num_cpu_threads
 from embed.engines.engine import Engine
+from embed.engines.engine import Stream
 from embed.engines.engine import freeze
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+PIXELS_A_BATCH = {"float32": 65_536, "bfloat16": 262_144}
 
 
 class OpenVINOEngine(Engine):
@@ -22,10 +25,14 @@ class OpenVINOEngine(Engine):
     wherever the processor can.
     """
 
+    name = "openvino"
+
     def __init__(
-        self, backbone: Backbone, batch_size: int, precision: str
+        self, backbone: Backbone, batch_size: int | None, precision: str
     ) -> None:
-        super().__init__(backbone, batch_size)
+        self.pixels_a_batch = PIXELS_A_BATCH[precision]
+        num_threads = num_cpu_threads()
+        super().__init__(backbone, batch_size, num_streams=num_threads)
         core = openvino.Core()
         # Read from a file: `openvino.convert_model` sends usage statistics.
         with tempfile.TemporaryDirectory() as folder:
@@ -34,15 +41,23 @@ class OpenVINOEngine(Engine):
             tf.io.write_graph(graph, folder, path.name, as_text=False)
             model = core.read_model(path)
         model.reshape(list(self.input_shape))
-        self._request = core.compile_model(
+        compiled = core.compile_model(
             model,
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
-                "INFERENCE_NUM_THREADS": num_cpu_threads(),
+                "INFERENCE_NUM_THREADS": num_threads,
+                "NUM_STREAMS": num_threads,
             },
-        ).create_infer_request()
+        )
+        for _ in range(self.num_streams):
+            self._streams.put(_open_stream(compiled.create_infer_request()))
 
-    def _run(self, images: np.ndarray) -> np.ndarray:
-        self._request.infer([images])
-        return np.array(self._request.get_output_tensor(0).data)
+
+def _open_stream(request: Any) -> Stream:
+    def run(images: np.ndarray) -> np.ndarray:
+        request.infer([images], share_inputs=True)
+        features: np.ndarray = request.get_output_tensor(0).data
+        return features  # The caller copies it before the next batch.
+
+    return run

@@ -17,7 +17,7 @@ from embed.building.request import BuildRequest
 from embed.building.request import create_spec
 from embed.cache import FeatureCache
 from embed.console import Console
-from embed.engines import choose_engine
+from embed.engines import list_candidates
 from embed.errors import CorruptCacheError
 from embed.errors import EngineError
 from embed.errors import StaleCacheError
@@ -110,7 +110,6 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
             source,
             pictures,
             backbone,
-            request.engine,
             cache.path,
             parents=[parent],
         )
@@ -130,10 +129,11 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
 def _request_of(cache: FeatureCache) -> BuildRequest:
     """Returns the request that builds a cache again."""
     made = cache.provenance
+    engine = made.engine
     try:
-        engine = choose_engine(made.engine, cache.spec.precision)
+        list_candidates(engine, cache.spec.precision)
     except EngineError:
-        engine = choose_engine("auto", cache.spec.precision)
+        engine = "auto"
     return BuildRequest(
         source=made.source,
         backbone=made.backbone,

@@ -1,0 +1,137 @@
+"""The first half of the pass: the pictures of tasks, read and decoded ahead.
+
+One thread reads, since a TFDS file is read from its start to come to a row;
+as many threads as there are cores decode.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from embed.ahead import map_ahead
+from embed.building.blocks import BLOCK_ROWS
+from embed.building.clock import StageClock
+from embed.building.plan import Task
+from embed.decoding.header import read_header
+from embed.devices import num_cpu_threads
+from embed.images import ImageDecodeError
+from embed.images import ImageDecoder
+from embed.images import digest_content
+from embed.sources import Picture
+from embed.sources import Source
+
+MOST_ROWS = 64 * BLOCK_ROWS  # Read in one go: more gain nothing.
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodedImage:
+    """One picture of a source, ready for the backbone.
+
+    Args:
+        row: Its row number in the split.
+        pixels: float32 `(height, width, 3)` in [0, 1], `None` when bad.
+        content_digest: SHA-256 of the encoded bytes, empty when unreadable.
+        is_oriented: Whether it carries an EXIF orientation.
+        error: Why it cannot be decoded, or `""`.
+    """
+
+    row: int
+    pixels: np.ndarray | None
+    content_digest: bytes
+    is_oriented: bool
+    error: str
+
+
+class Intake:
+    """Reads and decodes the pictures of tasks in order, each once.
+
+    A context: its threads end with it.
+
+    Args:
+        source: Where encoded images come from.
+        decoder: What turns them into pixels.
+        tasks: Whose pictures, in which order.
+        clock: Receives the seconds of `read` and `decode`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        decoder: ImageDecoder,
+        tasks: Sequence[Task],
+        clock: StageClock,
+    ) -> None:
+        self._source, self._decoder, self._clock = source, decoder, clock
+        self._pictures = self._read(tasks)
+        self._pool = ThreadPoolExecutor(num_cpu_threads())
+        self.num_decoded = 0
+
+    def __enter__(self) -> "Intake":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def take(self, num_images: int) -> list[DecodedImage]:
+        """Returns the next images, fewer where no more are left."""
+        pictures = itertools.islice(self._pictures, num_images)
+        return list(self._decode_ahead(pictures, num_images))
+
+    def take_all(self, num_ahead: int) -> Iterator[DecodedImage]:
+        """Yields the other images, decoding so many ahead."""
+        return self._decode_ahead(self._pictures, num_ahead)
+
+    def _decode_ahead(
+        self, pictures: Iterable[tuple[int, Picture]], num_ahead: int
+    ) -> Iterator[DecodedImage]:
+        for image in map_ahead(self._pool, self._decode, pictures, num_ahead):
+            self.num_decoded += image.content_digest != b""
+            yield image
+
+    def _read(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Picture]]:
+        """Yields the pictures of all tasks, many being read in one go."""
+        for split, rows in _join_rows(tasks):
+            pictures = iter(self._source.read(split, rows))
+            for row in rows:
+                with self._clock.measure("read"):
+                    picture = next(pictures)
+                yield row, picture
+
+    def _decode(self, read: tuple[int, Picture]) -> DecodedImage:
+        row, picture = read
+        if picture.problem:
+            return DecodedImage(row, None, b"", False, picture.problem)
+        with self._clock.measure("decode"):
+            header = read_header(picture.encoded)
+            pixels, error = None, ""
+            try:
+                pixels = self._decoder(picture.encoded, header)
+            except ImageDecodeError as problem:
+                error = str(problem)
+            return DecodedImage(
+                row=row,
+                pixels=pixels,
+                content_digest=digest_content(picture.encoded),
+                is_oriented=header.is_oriented,
+                error=error,
+            )
+
+
+def _join_rows(tasks: Iterable[Task]) -> Iterator[tuple[str, list[int]]]:
+    """Yields the rows of tasks in order, as many as ascend in a split."""
+    split, joined = "", list[int]()
+    for task in tasks:
+        rows = task.rows.tolist()
+        is_next = split == task.key.split and joined[-1] < rows[0]
+        if joined and not (is_next and len(joined) < MOST_ROWS):
+            yield split, joined
+            joined = []
+        split = task.key.split
+        joined += rows
+    if joined:
+        yield split, joined

@@ -1,0 +1,114 @@
+"""Which engine is the fastest here: each is tried for a second."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from embed.backbones import Backbone
+from embed.console import Console
+from embed.engines import Engine
+from embed.engines import create_engine
+from embed.engines.engine import freeze
+from embed.errors import EngineError
+
+TRIAL_SECONDS = 1.0
+# Converting a backbone and trying it takes a few seconds an engine. A shorter
+# pass has no use for it: engines differ by a tenth.
+WORTH_SECONDS = 60.0
+
+
+def choose_engine(
+    names: Sequence[str],
+    backbone: Backbone,
+    images: np.ndarray,
+    *,
+    precision: str,
+    batch_size: int | None,
+    num_views: int,
+    console: Console,
+) -> Engine:
+    """Converts a backbone for the engine that runs it fastest, and says so.
+
+    One that cannot run it is passed over where there are others.
+
+    Args:
+        names: Candidates, in the order in which they are tried.
+        backbone: What to run.
+        images: float32 `(num_images, height, width, 3)` in [0, 1], to try it
+            on.
+        precision: `"float32"` or `"bfloat16"`.
+        batch_size: Images a call; default: what suits the engine.
+        num_views: Views that are to be embedded.
+        console: Told what was tried.
+
+    Raises:
+        EngineError: If none can run it.
+    """
+    best, rates = None, dict[str, float]()
+    problem: Exception | None = None
+    for name in names:
+        try:
+            engine = create_engine(name, backbone, precision, batch_size)
+            engine(images[:1])
+        # A converter that meets an unknown operation raises what it likes.
+        except Exception as error:
+            problem = error
+            console.say(
+                f"The engine {name} cannot run {backbone.name}: "
+                f"{' '.join(str(error).split())}"
+            )
+            continue
+        if len(names) == 1:
+            best = engine
+            break
+        rates[name] = measure_rate(engine, images)
+        if best is None or rates[name] > rates[best.name]:
+            best = engine
+        if num_views / rates[name] < WORTH_SECONDS:
+            break
+    freeze.cache_clear()  # It holds all weights once more.
+    if best is None:
+        raise EngineError(
+            f"None of the engines {', '.join(names)} can run the backbone "
+            f"{backbone.name}. Received: {problem}. Run again with `--engine "
+            "tensorflow`, or name another `--backbone`."
+        ) from problem
+    if rates:
+        console.say(_describe(best.name, rates, names))
+    return best
+
+
+def measure_rate(
+    engine: Engine, images: np.ndarray, seconds: float = TRIAL_SECONDS
+) -> float:
+    """Returns the images a second that all streams of an engine run.
+
+    Args:
+        engine: What to measure; it has run before.
+        images: float32 `(num_images, height, width, 3)` in [0, 1].
+        seconds: How long to run it, about.
+    """
+    batch = images[: engine.batch_size]
+    began = time.monotonic()
+
+    def run_stream(_: int) -> int:
+        num_images = 0
+        while time.monotonic() - began < seconds:
+            engine(batch)
+            num_images += engine.batch_size
+        return num_images
+
+    with ThreadPoolExecutor(engine.num_streams) as pool:
+        num_images = sum(pool.map(run_stream, range(engine.num_streams)))
+    return num_images / (time.monotonic() - began)
+
+
+def _describe(name: str, rates: dict[str, float], names: Sequence[str]) -> str:
+    tried = ", ".join(f"{n} {rate:,.0f}" for n, rate in rates.items())
+    text = f"Engine: {name}. Views/s in a second's trial: {tried}"
+    untried = [n for n in names if n not in rates]
+    if untried:
+        text += f"; {', '.join(untried)} not tried, the pass being short"
+    return f"{text}."
