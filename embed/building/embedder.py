@@ -147,7 +147,9 @@ class Embedder:
                 of_task = itertools.islice(images, len(task.rows))
                 embedded = map_ahead(
                     streams,
-                    functools.partial(self._embed, engine, task.views),
+                    functools.partial(
+                        self._embed, engine or _refuse, task.views
+                    ),
                     self._gather(of_task, batch_size, bad),
                     num_ahead=num_streams,
                 )
@@ -177,7 +179,7 @@ class Embedder:
 
     def _embed(
         self,
-        engine: Engine,
+        engine: Callable[[np.ndarray], np.ndarray],
         views: tuple[str, ...],
         batch: list[DecodedImage],
     ) -> tuple[list[DecodedImage], np.ndarray]:
@@ -223,6 +225,11 @@ class Embedder:
             is_oriented=np.array([i.is_oriented for i in good], bool),
             bad=tuple(bad),
         )
+
+
+def _refuse(images: np.ndarray) -> np.ndarray:
+    """Stands for the engine where there is no good picture."""
+    raise AssertionError(f"{len(images)} images, and no engine to run them.")
 
 
 def _require_finite(features: np.ndarray, task: Task) -> None:

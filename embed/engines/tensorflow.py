@@ -8,6 +8,7 @@ from embed.devices import num_cpu_threads
 from embed.devices import prepare_devices
 from embed.engines.engine import Engine
 from embed.engines.engine import freeze
+from embed.engines.folding import fold_affine
 
 GPU_STREAMS = 2  # One batch is copied while another is computed.
 PIXELS_A_BATCH = 262_144
@@ -24,10 +25,27 @@ class TensorFlowEngine(Engine):
         self.pixels_a_batch = GPU_PIXELS_A_BATCH if has_gpu else PIXELS_A_BATCH
         num_streams = GPU_STREAMS if has_gpu else num_cpu_threads()
         super().__init__(backbone, batch_size, num_streams)
-        self._function = freeze(backbone, self.input_shape)
+        self._function = _fold(freeze(backbone, self.input_shape))
         for _ in range(num_streams):
             self._streams.put(self._run)
 
     def _run(self, images: np.ndarray) -> np.ndarray:
-        features: np.ndarray = self._function(tf.constant(images))[0].numpy()
+        features: np.ndarray = self._function(tf.constant(images)).numpy()
         return features
+
+
+def _fold(
+    frozen: "tf.types.experimental.ConcreteFunction",
+) -> "tf.types.experimental.ConcreteFunction":
+    """Returns the same function of a folded graph."""
+    (entry,), (result,) = frozen.inputs, frozen.outputs
+    graph_def = fold_affine(frozen.graph, result.op.name)
+
+    @tf.function(input_signature=[tf.TensorSpec(entry.shape, entry.dtype)])
+    def forward(images: tf.Tensor) -> tf.Tensor:
+        (features,) = tf.graph_util.import_graph_def(
+            graph_def, {entry.op.name: images}, [result.name], name=""
+        )
+        return features
+
+    return forward.get_concrete_function()
