@@ -74,10 +74,12 @@ def run_train(
         from head.refit import train_run
         from head.stitch import stitch
         from head.stitch import summarize
+        from head.train import prepare_threads
 
         features = find_cache(artifacts, cache)
         console.say(f"Cache: {features.path}.")
         head_spec, origin = choose_spec(artifacts, features, spec, recipe)
+        prepare_threads(features)
         console.say(f"Head: {origin}. {prepare_devices().describe()}.")
         run = train_run(
             features,

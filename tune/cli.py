@@ -66,10 +66,12 @@ def run_search_command(
     ) as console:
         from embed.artifacts import find_cache
         from embed.devices import prepare_devices
+        from head.train import prepare_threads
 
         opened = find_cache(artifacts, cache)
         if cache is None:
             console.say(f"Cache: {opened.path} (the newest).")
+        prepare_threads(opened)
         prepare_devices()
 
         from tune.report import format_table

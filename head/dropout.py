@@ -1,0 +1,59 @@
+"""Dropout from a byte an element, for the training of a head.
+
+Keras draws a float an element: a third of the time of a head's training. A
+byte decides as well, and the rate is a 256th then. The mean stays what it is,
+since what is kept is scaled by the rate that is drawn.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+NUM_LEVELS = 256
+BYTES_A_WORD = 4
+
+
+class ByteDropout(keras.layers.Dropout):
+    """Sets each input to zero with a probability of a number of 256ths.
+
+    Args:
+        rate: That probability, rounded to the nearest; never to zero.
+        seed: Of what is drawn.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Returns the inputs, in training with some set to zero.
+
+        Args:
+            inputs: float32 `(batch, num_features)`.
+            training: Whether to drop any.
+        """
+        if not training or not self.rate:
+            return inputs
+        num_dropped = max(round(self.rate * NUM_LEVELS), 1)
+        shape = tf.shape(inputs)
+        size = tf.size(inputs)
+        words = tf.random.stateless_uniform(
+            [-(-size // BYTES_A_WORD)],
+            seed=tf.cast(self.seed_generator.next(), tf.int32),
+            minval=None,
+            maxval=None,
+            dtype=tf.uint32,
+        )
+        drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size]
+        # 1 where the byte is `num_dropped` or more; faster than to compare.
+        levels = tf.cast(tf.reshape(drawn, shape), inputs.dtype)
+        is_kept = tf.clip_by_value(levels - (num_dropped - 1.0), 0.0, 1.0)
+        return inputs * is_kept * (NUM_LEVELS / (NUM_LEVELS - num_dropped))
+
+
+def draw_by_bytes(model: keras.Model) -> keras.Model:
+    """Returns a model of the same weights whose dropout draws bytes."""
+
+    def replace(layer: keras.Layer) -> keras.Layer:
+        if not isinstance(layer, keras.layers.Dropout):
+            return layer
+        return ByteDropout(layer.rate, seed=layer.seed, name=layer.name)
+
+    return keras.models.clone_model(model, clone_function=replace)
