@@ -142,17 +142,13 @@ def run_evaluate(
     with command(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
-        from embed.devices import prepare_devices
-        from embed.errors import PipelineError
         from head.choice import find_run_and_cache
-        from head.evaluate import evaluate
-        from head.evaluate import write_evaluation
-        from head.pictures import draw_groups
+        from head.evaluation_file import format_evaluation
+        from head.judge import judge_run
 
         judged, features = find_run_and_cache(artifacts, run, cache)
         console.say(f"Run: {judged.directory}. Cache: {features.path}.")
-        prepare_devices()
-        evaluation = evaluate(
+        payload = judge_run(
             judged,
             features,
             is_mirrored_too=tta,
@@ -160,20 +156,10 @@ def run_evaluate(
             groups_file=groups,
             console=console,
         )
-        write_evaluation(evaluation, judged.directory)
-        try:
-            pictures = draw_groups(
-                evaluation, features, judged.directory, groups
-            )
-        except PipelineError as error:
-            pictures = []
-            console.say(f"The predictions were not drawn: {error}")
-        payload = evaluation.to_payload()
-        payload["run"] = str(judged.directory)
-        payload["pictures"] = [str(path) for path in pictures]
-        files = "".join(f"\n  {path}" for path in pictures)
+        files = "".join(f"\n  {path}" for path in payload["pictures"])
         console.result(
-            payload, f"{evaluation.to_text()}\nRun: {judged.directory}{files}"
+            payload,
+            f"{format_evaluation(payload)}\nRun: {payload['run']}{files}",
         )
 
 

@@ -1,20 +1,12 @@
-"""Judge a run on the test split, from cached features or from pictures.
+"""Judge a run on the test split, from cached features or from pictures."""
 
-evaluation.json    an `Evaluation`
-predictions.csv    image id, true and predicted class, its probability
-"""
-
-import csv
 import dataclasses
-import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
 
-from embed.artifacts import write_text
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.errors import PipelineError
@@ -26,7 +18,6 @@ from embed.views import VIEWS
 from head.groups import find_groups
 from head.metrics import Metrics
 from head.metrics import compute_metrics
-from head.metrics import softmax
 from head.run import Run
 from head.stitch import stitch
 
@@ -74,23 +65,6 @@ class Evaluation:
             "views": self.views,
             "end_to_end": self.is_end_to_end,
         }
-
-    def to_text(self) -> str:
-        """Returns the accuracies as a table for people."""
-        lines = [f"{'test images':<14}{'top-1':>9}{'images':>9}"]
-        lines += [
-            f"{name:<14}{group.top1:>9.2%}{group.num_images:>9,}"
-            for name, group in self.groups.items()
-        ]
-        total = self.metrics
-        return "\n".join(
-            [
-                *lines,
-                f"mean per class {total.mean_per_class:.2%}, negative log "
-                f"likelihood {total.nll:.4f}, calibration error "
-                f"{total.ece:.2%}",
-            ]
-        )
 
 
 def evaluate(
@@ -176,27 +150,6 @@ def require_views(cache: FeatureCache, *, is_mirrored_too: bool) -> None:
             "one with `python -m embed build-cache --views flip`, or leave "
             "out `--tta`."
         )
-
-
-def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
-    """Writes `predictions.csv` and then `evaluation.json`."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["image_id", "true", "predicted", "probability"])
-    names = evaluation.class_names
-    for image_id, label, probabilities in zip(
-        evaluation.image_ids,
-        evaluation.labels,
-        softmax(evaluation.logits),
-        strict=True,
-    ):
-        best = int(probabilities.argmax())
-        writer.writerow(
-            [image_id, names[label], names[best], float(probabilities[best])]
-        )
-    write_text(directory / "predictions.csv", text.getvalue())
-    payload = json.dumps(evaluation.to_payload(), indent=2)
-    write_text(directory / "evaluation.json", payload)
 
 
 def _logits_of_cache(

@@ -23,8 +23,6 @@ from embed.splits import split_train
 from embed.stream import Reader
 from embed.stream import RowStream
 from embed.stream import choose_reader
-from head.pictures import draw_sample
-from head.plots import draw_learning_curves
 from head.run import CURVES
 from head.run import HEAD
 from head.run import HISTORY
@@ -132,6 +130,9 @@ def _train_and_write(
         versions=installed_versions(),
         seconds=time.monotonic() - began,
     )
+    from head.pictures import draw_sample  # Matplotlib: not for who has a run.
+    from head.plots import draw_learning_curves
+
     with replace_folder(directory) as part:
         refit.model.save(part / HEAD)
         _write_history(watched.history, part / HISTORY)

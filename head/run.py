@@ -8,6 +8,7 @@ run.json              a `RunRecord`; written last
 """
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,10 +85,19 @@ class Run:
         try:
             return keras.models.load_model(self.directory / HEAD)
         except (OSError, ValueError) as error:
-            raise MissingArtifactError(
-                f"The head of the run {self.directory} cannot be read: "
-                f"{error}. Train it again with `{TRAIN_COMMAND} --overwrite`."
-            ) from error
+            raise self._unreadable(error) from error
+
+    def head_digest(self) -> str:
+        """Returns the SHA-256 of the head's file.
+
+        Raises:
+            MissingArtifactError: If it cannot be read.
+        """
+        try:
+            content = (self.directory / HEAD).read_bytes()
+        except OSError as error:
+            raise self._unreadable(error) from error
+        return hashlib.sha256(content).hexdigest()
 
     def require_cache(self, cache: FeatureCache) -> None:
         """Refuses a cache but the one the run was made on.
@@ -108,6 +118,12 @@ class Run:
                 f"{cache.path} holds by now, under the same names. Train on "
                 f"these with `{TRAIN_COMMAND}`."
             )
+
+    def _unreadable(self, error: Exception) -> MissingArtifactError:
+        return MissingArtifactError(
+            f"The head of the run {self.directory} cannot be read: {error}. "
+            f"Train it again with `{TRAIN_COMMAND} --overwrite`."
+        )
 
 
 def load_run(directory: Path) -> Run:

@@ -48,7 +48,9 @@ def choose_engine(
     """
     best, rates = None, dict[str, float]()
     problem: Exception | None = None
+    untried = list(names)
     for name in names:
+        untried.remove(name)
         try:
             engine = create_engine(name, backbone, precision, batch_size)
             engine(images[:1])
@@ -76,7 +78,7 @@ def choose_engine(
             "tensorflow`, or name another `--backbone`."
         ) from problem
     if rates:
-        console.say(_describe(best.name, rates, names))
+        console.say(_describe(best.name, rates, untried))
     return best
 
 
@@ -95,7 +97,7 @@ def measure_rate(
 
     def run_stream(_: int) -> int:
         num_images = 0
-        while time.monotonic() - began < seconds:
+        while not num_images or time.monotonic() - began < seconds:
             engine(batch)
             num_images += engine.batch_size
         return num_images
@@ -105,10 +107,11 @@ def measure_rate(
     return num_images / (time.monotonic() - began)
 
 
-def _describe(name: str, rates: dict[str, float], names: Sequence[str]) -> str:
+def _describe(
+    name: str, rates: dict[str, float], untried: Sequence[str]
+) -> str:
     tried = ", ".join(f"{n} {rate:,.0f}" for n, rate in rates.items())
     text = f"Engine: {name}. Views/s in a second's trial: {tried}"
-    untried = [n for n in names if n not in rates]
     if untried:
         text += f"; {', '.join(untried)} not tried, the pass being short"
     return f"{text}."

@@ -53,6 +53,10 @@ class _Folding:
         self._users: dict[str, list[Any]] = {output: [None]}  # The caller.
         known: set[str] = set()
         for node in self.graph_def.node:
+            # Nothing that is left has state: order is by data alone.
+            data = [tensor for tensor in node.input if tensor[0] != "^"]
+            del node.input[:]
+            node.input.extend(data)
             names = [_node_of(tensor) for tensor in node.input]
             for name in names:
                 self._users.setdefault(name, []).append(node)
@@ -67,7 +71,8 @@ class _Folding:
                 for user in self._users.get(name, [])
             )
         )
-        with tf.compat.v1.Session(graph=graph) as session:
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            tf.graph_util.import_graph_def(self.graph_def, name="")
             values = session.run([f"{name}:0" for name in wanted])
         self._values = dict(zip(wanted, map(np.asarray, values), strict=True))
 
@@ -147,7 +152,7 @@ class _Folding:
 
 def _node_of(tensor: str) -> str:
     """Returns the name of the node that computes a tensor."""
-    return tensor.removeprefix("^").partition(":")[0]
+    return tensor.partition(":")[0]
 
 
 def _become(node: Any, operation: str, inputs: list[str]) -> None:

@@ -14,7 +14,7 @@ from embed.origin import load_backbone_of
 from embed.splits import Selection
 from head.evaluate import evaluate
 from head.evaluate import require_views
-from head.evaluate import write_evaluation
+from head.evaluation_file import write_evaluation
 from head.pictures import draw_groups
 from head.refit import train_run
 from head.spec import HeadSpec
