@@ -79,7 +79,10 @@ def run_train(
         features = find_cache(artifacts, cache)
         console.say(f"Cache: {features.path}.")
         head_spec, origin = choose_spec(artifacts, features, spec, recipe)
-        prepare_threads(features)
+        prepare_threads(
+            feature_dim=features.feature_dim,
+            num_classes=len(features.spec.class_names),
+        )
         console.say(f"Head: {origin}. {prepare_devices().describe()}.")
         run = train_run(
             features,

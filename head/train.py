@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embed.cache import FeatureCache
 from embed.devices import seed_everything
 from embed.devices import use_one_thread
 from embed.errors import PipelineError
@@ -59,13 +58,16 @@ class TrainedHead:
     history: History
 
 
-def prepare_threads(cache: FeatureCache) -> None:
-    """Has the heads of a cache trained in as many threads as they are worth.
+def prepare_threads(*, feature_dim: int, num_classes: int) -> None:
+    """Has heads of a size trained in as many threads as they are worth.
 
     For commands: it holds for the process, and before TensorFlow computes.
+
+    Args:
+        feature_dim: Number of features a vector.
+        num_classes: Number of classes.
     """
-    num_weights = cache.feature_dim * len(cache.spec.class_names)
-    if num_weights <= MOST_WEIGHTS_OF_ONE_THREAD:
+    if feature_dim * num_classes <= MOST_WEIGHTS_OF_ONE_THREAD:
         use_one_thread()
 
 

@@ -71,7 +71,10 @@ def run_search_command(
         opened = find_cache(artifacts, cache)
         if cache is None:
             console.say(f"Cache: {opened.path} (the newest).")
-        prepare_threads(opened)
+        prepare_threads(
+            feature_dim=opened.feature_dim,
+            num_classes=len(opened.spec.class_names),
+        )
         prepare_devices()
 
         from tune.report import format_table

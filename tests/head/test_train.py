@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import pytest
 
+import head.train
 from embed.errors import PipelineError
 from embed.splits import Selection
 from embed.splits import split_train
 from embed.stream import RowStream
 from head.spec import HeadSpec
 from head.train import DivergedError
+from head.train import prepare_threads
 from head.train import train_head
 
 
@@ -142,6 +144,23 @@ def test_every_hyperparameter_has_an_effect(rows, changes):
     assert not np.array_equal(
         weights_of(train(rows)), weights_of(train(rows, **changes))
     )
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "expected"), [(37, 1), (167, 1), (168, 0), (1000, 0)]
+)
+def test_small_heads_are_trained_in_one_thread(
+    monkeypatch, num_classes, expected
+):
+    """A large one is left all threads that there are."""
+    calls = []
+    monkeypatch.setattr(
+        head.train, "use_one_thread", lambda: calls.append(None)
+    )
+
+    prepare_threads(feature_dim=1792, num_classes=num_classes)
+
+    assert len(calls) == expected
 
 
 def test_divergence_is_an_error_with_the_epoch(rows):
