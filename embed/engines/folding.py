@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Rank of the weights, the last of whose axes count the channels out.
+# How many of the weights' last axes count the channels out.
 CONVOLUTIONS = {"Conv2D": 1, "DepthwiseConv2dNative": 2}
 BATCH_NORM = "FusedBatchNormV3"
 # What scales and offsets are computed by, out of constants.
@@ -31,9 +31,15 @@ def fold_affine(graph: "tf.Graph", output: str) -> "tf.compat.v1.GraphDef":
         graph: Its variables are constants.
         output: Name of the node that is asked for; it stays what it is.
     """
+    import tensorflow as tf
+
     folding = _Folding(graph, output)
     for node in list(folding.graph_def.node):
-        if node.op in CONVOLUTIONS and node.attr["data_format"].s == b"NHWC":
+        if (
+            node.op in CONVOLUTIONS
+            and node.attr["data_format"].s == b"NHWC"
+            and node.attr["T"].type == tf.float32.as_datatype_enum
+        ):
             folding.fold(node)
     return folding.graph_def
 
@@ -90,7 +96,8 @@ class _Folding:
             last, user = user, self._only_user(user)
         if user is not None and user.op in ("AddV2", "Add"):
             offset = self._constant_beside(last, user)
-            if offset is not None and offset.ndim:
+            shape = self._channels_out(convolution)
+            if offset is not None and shape and offset.size == math.prod(shape):
                 self._offset(last, user, offset)
 
     def _fold_batch_norm(self, convolution: Any, node: Any) -> None:
@@ -105,14 +112,11 @@ class _Folding:
 
     def _scale(self, convolution: Any, scale: np.ndarray) -> bool:
         """Scales the weights by channel out; says whether it could."""
-        weights = self._values.get(_node_of(convolution.input[1]))
-        if weights is None:
+        shape = self._channels_out(convolution)
+        if not shape or scale.size not in (1, math.prod(shape)):
             return False
-        shape = weights.shape[-CONVOLUTIONS[convolution.op] :]
-        num_channels = math.prod(shape)
-        if scale.size not in (1, num_channels):
-            return False
-        scales = np.resize(scale, num_channels).reshape(shape)
+        weights = self._values[_node_of(convolution.input[1])]
+        scales = np.resize(scale, math.prod(shape)).reshape(shape)
         convolution.input[1] = self._add_constant(
             f"{convolution.name}/folded_weights",
             weights * scales,
@@ -124,6 +128,13 @@ class _Folding:
         name = self._add_constant(f"{node.name}/folded_offset", offset)
         _become(node, "BiasAdd", [last.name, name])
         node.attr["data_format"].s = b"NHWC"
+
+    def _channels_out(self, convolution: Any) -> tuple[int, ...]:
+        """Returns the axes of the weights that count them; none if unknown."""
+        weights = self._values.get(_node_of(convolution.input[1]))
+        if weights is None:
+            return ()
+        return weights.shape[-CONVOLUTIONS[convolution.op] :]
 
     def _only_user(self, node: Any) -> Any:
         """Returns the node that alone uses the result of another, if any."""
@@ -142,6 +153,7 @@ class _Folding:
     def _add_constant(self, name: str, value: np.ndarray) -> str:
         import tensorflow as tf
 
+        self._values[name] = value
         node = self.graph_def.node.add(name=name, op="Const")
         node.attr["value"].tensor.CopyFrom(
             tf.make_tensor_proto(value.astype(np.float32))

@@ -6,6 +6,7 @@ import tensorflow as tf
 from embed.backbones import Backbone
 from embed.devices import num_cpu_threads
 from embed.devices import prepare_devices
+from embed.engines.bfloat16 import compute_in_bfloat16
 from embed.engines.engine import Engine
 from embed.engines.engine import freeze
 from embed.engines.folding import fold_affine
@@ -20,12 +21,16 @@ class TensorFlowEngine(Engine):
 
     name = "tensorflow"
 
-    def __init__(self, backbone: Backbone, batch_size: int | None) -> None:
+    def __init__(
+        self, backbone: Backbone, batch_size: int | None, precision: str
+    ) -> None:
         has_gpu = prepare_devices().num_logical_gpus > 0
         self.pixels_a_batch = GPU_PIXELS_A_BATCH if has_gpu else PIXELS_A_BATCH
         num_streams = GPU_STREAMS if has_gpu else num_cpu_threads()
         super().__init__(backbone, batch_size, num_streams)
-        self._function = _fold(freeze(backbone, self.input_shape))
+        self._function = _optimize(
+            freeze(backbone, self.input_shape), precision
+        )
         for _ in range(num_streams):
             self._streams.put(self._run)
 
@@ -34,17 +39,20 @@ class TensorFlowEngine(Engine):
         return features
 
 
-def _fold(
-    frozen: "tf.types.experimental.ConcreteFunction",
+def _optimize(
+    frozen: "tf.types.experimental.ConcreteFunction", precision: str
 ) -> "tf.types.experimental.ConcreteFunction":
-    """Returns the same function of a folded graph."""
+    """Returns the same function of a folded graph, in a precision."""
     (entry,), (result,) = frozen.inputs, frozen.outputs
     graph_def = fold_affine(frozen.graph, result.op.name)
+    output = result.op.name
+    if precision == "bfloat16":
+        output = compute_in_bfloat16(graph_def, entry.op.name, output)
 
     @tf.function(input_signature=[tf.TensorSpec(entry.shape, entry.dtype)])
     def forward(images: tf.Tensor) -> tf.Tensor:
         (features,) = tf.graph_util.import_graph_def(
-            graph_def, {entry.op.name: images}, [result.name], name=""
+            graph_def, {entry.op.name: images}, [f"{output}:0"], name=""
         )
         return features
 
