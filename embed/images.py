@@ -136,9 +136,13 @@ class ImageDecoder:
 def _compiled_decoder(image_size: tuple[int, int]) -> Any:
     import tensorflow as tf
 
+    def decode(encoded: "tf.Tensor") -> "tf.Tensor":
+        # Beside a GPU too: its resize would round otherwise, and it has work.
+        with tf.device("CPU"):
+            return decode_and_resize(encoded, image_size)
+
     return tf.function(
-        lambda encoded: decode_and_resize(encoded, image_size),
-        input_signature=[tf.TensorSpec((), tf.string)],
+        decode, input_signature=[tf.TensorSpec((), tf.string)]
     ).get_concrete_function()
 
 
