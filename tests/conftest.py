@@ -4,6 +4,8 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import hypothesis
@@ -51,6 +53,17 @@ def _tiny_module_dir(tmp_path_factory):
     directory = tmp_path_factory.mktemp("tiny") / "module"
     save_module(tiny_kernel(), directory)
     return directory
+
+
+@pytest.fixture(name="tiny_backbone", scope="session")
+def _tiny_backbone(tiny_module_dir):
+    """The same, loaded."""
+    from embed.backbones import BackboneRequest
+    from embed.backbones import load_backbone
+
+    return load_backbone(
+        BackboneRequest(handle=f"hub:{tiny_module_dir}", image_size=TINY_SIZE)
+    )
 
 
 @pytest.fixture(name="tiny_request")
@@ -126,6 +139,28 @@ def _run_command(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(name="in_time", scope="session")
+def _in_time():
+    """Calls a function in a thread of its own, and fails where it hangs."""
+
+    def call(function):
+        outcome = Future()
+
+        def run():
+            try:
+                outcome.set_result(function())
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(COMMAND_SECONDS)
+        assert not thread.is_alive(), f"It hangs for {COMMAND_SECONDS} s."
+        return outcome.result()
+
+    return call
 
 
 def draw_cache(

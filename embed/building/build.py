@@ -8,7 +8,6 @@ import numpy as np
 
 from embed.artifacts import write_text
 from embed.backbones import Backbone
-from embed.building.agreement import check_engine
 from embed.building.assembly import Assembly
 from embed.building.assembly import name_caches
 from embed.building.blocks import Block
@@ -32,13 +31,11 @@ from embed.building.plan import Plan
 from embed.building.plan import Task
 from embed.building.plan import make_plan
 from embed.building.request import BuildRequest
+from embed.building.start import start_engine
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.console import format_seconds
 from embed.devices import prepare_devices
-from embed.engines import Engine
-from embed.engines import list_candidates
-from embed.engines.choice import choose_engine
 from embed.errors import DamagedParentError
 from embed.errors import SourceError
 from embed.images import ImageDecoder
@@ -133,13 +130,23 @@ class Build:
             dtype=self._spec.dtype,
             clock=clock,
         ) as embedder:
-            engine = self._start_engine(embedder.look_ahead(), to_do, console)
-            name = engine.name if engine else self._request.engine
+            first = embedder.look_ahead()
+            engine = None
+            if first is not None:
+                engine = start_engine(
+                    self._request,
+                    self._backbone,
+                    first,
+                    num_views=to_do,
+                    earlier=[a.engine for a in read_journal(self._build_dir)],
+                    console=console,
+                )
+            name = engine.name if engine else ""
             journal = Journal(self._build_dir, name, name_caches(plan))
             console.say(
                 f"Embedding {to_do:,} views of "
                 f"{sum(len(task.rows) for task in tasks):,} images with "
-                f"{self._spec.backbone} on {name}."
+                f"{self._spec.backbone} on {name or 'no engine'}."
             )
             clock.start()
             with console.progress(
@@ -159,39 +166,18 @@ class Build:
                 finally:
                     self.num_computed += embedder.num_computed
                     self.num_decoded += embedder.num_decoded
-                    self.seconds = clock.seconds | {"pass": clock.elapsed()}
+                    self._add_seconds(
+                        {**clock.seconds, "pass": clock.elapsed()}
+                    )
         console.say(
             f"Embedded in {format_seconds(clock.elapsed())}. The time of all "
             f"threads: {clock.describe()}."
         )
 
-    def _start_engine(
-        self, images: np.ndarray | None, num_views: int, console: Console
-    ) -> Engine | None:
-        """Chooses an engine by the first good images, and checks it.
-
-        A build that goes on stays with its engine: all rows are of one then.
-
-        Raises:
-            BackboneError: If the features have no variance.
-            EngineError: If no engine can run the backbone, or the one chosen
-                does not answer what the backbone answers.
-        """
-        if images is None:
-            return None
-        names = list_candidates(self._request.engine, self._spec.precision)
-        last = [attempt.engine for attempt in read_journal(self._build_dir)]
-        engine = choose_engine(
-            last[-1:] if set(last[-1:]) & set(names) else names,
-            self._backbone,
-            images,
-            precision=self._spec.precision,
-            batch_size=self._request.batch_size,
-            num_views=num_views,
-            console=console,
-        )
-        check_engine(engine, self._backbone, images, self._spec.precision)
-        return engine
+    def _add_seconds(self, seconds: dict[str, float]) -> None:
+        """Adds those of a pass to those of the passes before."""
+        for stage, amount in seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + amount
 
     def _assemble(self, console: Console) -> FeatureCache:
         """Turns all that is known into one file and removes the blocks."""
@@ -204,13 +190,13 @@ class Build:
         )
         assembly.require_rows(self._request.on_error, console)
         attempts = read_journal(self._build_dir)
-        engine = attempts[-1].engine if attempts else assembly.engine
+        engines = [assembly.engine, *(a.engine for a in attempts if a.engine)]
         cache = assembly.write(
             self._path,
             Provenance(
                 source=self._request.source,
                 backbone=self._request.backbone,
-                engine=engine or self._request.engine,
+                engine=engines[-1] or self._request.engine,
                 max_pixels=max(self._request.max_pixels, assembly.max_pixels),
                 created=now(),
                 host=host_name(),

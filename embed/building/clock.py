@@ -28,9 +28,8 @@ class StageClock:
                 self.seconds[stage] += seconds
 
     def start(self) -> None:
-        """Begins the pass; what was measured before was start-up."""
+        """Begins the pass: what came before was start-up."""
         self._began = time.monotonic()
-        self.seconds = dict.fromkeys(STAGES, 0.0)
 
     def elapsed(self) -> float:
         """Returns the seconds since the start of the pass."""

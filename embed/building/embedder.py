@@ -98,7 +98,6 @@ class Embedder:
         self._dtype = np.dtype(dtype)
         self._clock = clock
         self._first: list[DecodedImage] = []
-        self.num_decoded = 0
         self.num_computed = 0
 
     def __enter__(self) -> "Embedder":
@@ -107,6 +106,11 @@ class Embedder:
 
     def __exit__(self, *error: object) -> None:
         self._intake.__exit__(*error)
+
+    @property
+    def num_decoded(self) -> int:
+        """Images decoded so far."""
+        return self._intake.num_decoded
 
     def look_ahead(self) -> np.ndarray | None:
         """Decodes the first images, by which an engine is chosen and checked.
@@ -164,7 +168,6 @@ class Embedder:
         """Yields batches of good images, and sets bad ones aside."""
         batch: list[DecodedImage] = []
         for image in images:
-            self.num_decoded += bool(image.content_digest)
             if image.pixels is None:
                 bad.append(
                     BadImage(image.row, image.content_digest, image.error)

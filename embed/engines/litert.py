@@ -29,7 +29,8 @@ class LiteRTEngine(Engine):
     def __init__(self, backbone: Backbone, batch_size: int | None) -> None:
         num_threads = num_cpu_threads()
         room = int(MEMORY_SHARE * free_memory())
-        num_fitting = room // (BYTES_A_WEIGHT * backbone.model.count_params())
+        num_weights = max(backbone.model.count_params(), 1)
+        num_fitting = room // (BYTES_A_WEIGHT * num_weights)
         num_streams = min(max(num_fitting, 1), num_threads)
         super().__init__(backbone, batch_size, num_streams)
         converter = tf.lite.TFLiteConverter.from_concrete_functions(

@@ -86,6 +86,8 @@ def test_build_reports_what_the_contract_says(
     assert answer["engine"] == "tensorflow"
     assert answer["seconds"] > 0
     assert answer["views_per_second"] > 0
+    stages = {"read", "decode", "forward", "write", "pass", "total"}
+    assert set(answer["seconds_by_stage"]) == stages
     assert "Embedding" in process.stderr
     assert "(100%)" in process.stderr
 

@@ -230,11 +230,11 @@ def test_the_engines_agree(standin_dir):
     scale = np.abs(expected).max()
 
     features = {
-        name: create_engine(name, backbone, 4, "float32")(images)
+        name: create_engine(name, backbone)(images)
         for name, package in ENGINES.items()
         if importlib.util.find_spec(package)
     }
-    again = create_engine("tensorflow", same, 4, "float32")(images)
+    again = create_engine("tensorflow", same)(images)
 
     for name, given in features.items():
         assert np.abs(given - expected).max() <= 1e-4 * scale, name

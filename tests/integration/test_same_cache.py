@@ -12,7 +12,7 @@ from embed.sources import SourceRequest
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("batch_size", [5, 64])
+@pytest.mark.parametrize("batch_size", [5, None])
 def test_how_it_is_computed_is_not_in_the_name(
     tiny_request, tiny_cache, tmp_path, engine, batch_size
 ):

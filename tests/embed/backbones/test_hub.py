@@ -129,7 +129,7 @@ def test_every_engine_takes_a_module(tiny_module_dir, images, name):
     backbone = load_hub_backbone(str(tiny_module_dir), SIZE)
     expected = backbone.model.predict_on_batch(images)
 
-    features = create_engine(name, backbone, 3, "float32")(images[:3])
+    features = create_engine(name, backbone)(images[:3])
 
     scale = np.abs(expected).max()
     np.testing.assert_allclose(features, expected[:3], atol=1e-4 * scale)

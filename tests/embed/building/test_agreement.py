@@ -5,32 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from embed.backbones import BackboneRequest
-from embed.backbones import load_backbone
 from embed.building.agreement import TOLERANCES
 from embed.building.agreement import check_engine
 from embed.building.agreement import compare
-from embed.engines import Engine
 from embed.errors import BackboneError
 from embed.errors import EngineError
+from tests.stub_engine import StubEngine
 
 
-@pytest.fixture(name="backbone", scope="module")
-def _backbone(tiny_module_dir):
-    return load_backbone(
-        BackboneRequest(handle=f"hub:{tiny_module_dir}", image_size=(8, 8))
+def shifted(backbone, shift):
+    """Returns an engine that answers the backbone's features and some more."""
+    return StubEngine(
+        backbone, lambda images: np.asarray(backbone.model(images)) + shift
     )
-
-
-class ShiftedEngine(Engine):
-    """Answers the backbone's features and a little more."""
-
-    def __init__(self, backbone, shift):
-        super().__init__(backbone, 4)
-        self._backbone, self._shift = backbone, shift
-
-    def _run(self, images):
-        return np.asarray(self._backbone.model(images)) + self._shift
 
 
 @pytest.fixture(name="images")
@@ -38,18 +25,18 @@ def _images():
     return np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
 
 
-def test_right_engine_passes(backbone, images):
+def test_right_engine_passes(tiny_backbone, images):
     """What differs by less than 1e-4 of the scale is the same."""
-    check_engine(ShiftedEngine(backbone, 1e-5), backbone, images, "float32")
+    check_engine(shifted(tiny_backbone, 1e-5), tiny_backbone, images, "float32")
 
 
 @pytest.mark.parametrize("shift", [0.01, -0.01, np.nan])
-def test_wrong_engine_is_refused(backbone, images, shift):
+def test_wrong_engine_is_refused(tiny_backbone, images, shift):
     """A hundredth too much, or no number at all, and what to use instead."""
-    engine = ShiftedEngine(backbone, shift)
+    engine = shifted(tiny_backbone, shift)
 
     with pytest.raises(EngineError, match="--engine tensorflow"):
-        check_engine(engine, backbone, images, "float32")
+        check_engine(engine, tiny_backbone, images, "float32")
 
 
 def rescale(backbone, scale, offset=0.0):
@@ -61,36 +48,36 @@ def rescale(backbone, scale, offset=0.0):
     return dataclasses.replace(backbone, model=model)
 
 
-def test_constant_features_are_refused(backbone, images):
+def test_constant_features_are_refused(tiny_backbone, images):
     """On features that are all alike every comparison would pass."""
-    constant = rescale(backbone, 0.0, offset=3.0)
+    constant = rescale(tiny_backbone, 0.0, offset=3.0)
 
     with pytest.raises(BackboneError, match="give others with `--weights`"):
-        check_engine(ShiftedEngine(constant, 0), constant, images, "float32")
+        check_engine(shifted(constant, 0), constant, images, "float32")
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-9, np.nan])
-def test_features_without_a_scale_are_refused(backbone, images, scale):
+def test_features_without_a_scale_are_refused(tiny_backbone, images, scale):
     """A fresh network answers features below 1e-11: that is no backbone."""
-    silent = rescale(backbone, scale)
+    silent = rescale(tiny_backbone, scale)
 
     with pytest.raises(BackboneError, match="give others with `--weights`"):
-        check_engine(ShiftedEngine(silent, 0), silent, images, "float32")
+        check_engine(shifted(silent, 0), silent, images, "float32")
 
 
 @pytest.mark.parametrize("shift", [0.02, -0.02])
-def test_half_precision_may_differ_more(backbone, images, shift):
+def test_half_precision_may_differ_more(tiny_backbone, images, shift):
     """What bfloat16 rounds away is no fault of the engine."""
-    engine = ShiftedEngine(backbone, shift)
+    engine = shifted(tiny_backbone, shift)
 
-    check_engine(engine, backbone, images, "bfloat16")
+    check_engine(engine, tiny_backbone, images, "bfloat16")
 
 
-def test_equal_pictures_need_no_variance(backbone, images):
+def test_equal_pictures_need_no_variance(tiny_backbone, images):
     """Eight copies of one picture must have equal features."""
     same = np.repeat(images[:1], 4, axis=0)
 
-    check_engine(ShiftedEngine(backbone, 0), backbone, same, "float32")
+    check_engine(shifted(tiny_backbone, 0), tiny_backbone, same, "float32")
 
 
 def test_differences_are_shares_of_the_largest_feature():

@@ -1,80 +1,93 @@
 """Tests for `embed.building.embedder`."""
 
+import contextlib
+import functools
 import hashlib
 import io
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import embed.building.embedder
-from embed.backbones import BackboneRequest
-from embed.backbones import load_backbone
 from embed.building.blocks import BlockKey
+from embed.building.clock import StageClock
 from embed.building.embedder import Embedder
 from embed.building.plan import Task
-from embed.engines import Engine
 from embed.engines import create_engine
 from embed.errors import EngineError
+from embed.errors import SourceError
 from embed.images import ImageDecoder
 from embed.sources.folder import FolderSource
+from tests.counting_source import CountingSource
+from tests.stub_engine import StubEngine
 
 BOTH = ("plain", "flip")
 TURNED = 6
 
 
-class ConstantEngine(Engine):
-    """Answers one after another of some values for all features."""
-
-    def __init__(self, backbone, values):
-        super().__init__(backbone, batch_size=30)
-        self._values = iter(values)
-
-    def _run(self, images):
-        return np.full((len(images), 4), next(self._values), np.float32)
-
-
-class CountingSource(FolderSource):
-    """Counts what is asked of it in one call."""
-
-    def __init__(self, root):
-        super().__init__(root)
-        self.calls = []
-
-    def read(self, split, rows):
-        """Yields one picture a row."""
-        self.calls.append((split, list(rows)))
-        return super().read(split, rows)
-
-
-@pytest.fixture(name="backbone", scope="module")
-def _backbone(tiny_module_dir):
-    return load_backbone(
-        BackboneRequest(handle=f"hub:{tiny_module_dir}", image_size=(8, 8))
+@pytest.fixture(name="create_tensorflow", scope="module")
+def _create_tensorflow(tiny_backbone):
+    """Makes the engine of a batch size, once."""
+    return functools.cache(
+        lambda batch_size: create_engine(
+            "tensorflow", tiny_backbone, batch_size=batch_size
+        )
     )
 
 
 @pytest.fixture(name="create_embedder")
-def _create_embedder(picture_folder, backbone):
-    """Makes an embedder of the drawn pictures, as they are by then."""
+def _create_embedder(picture_folder):
+    """Makes embedders of the drawn pictures, as they are by then.
 
-    def create(
-        batch_size=32,
-        dtype="float32",
-        max_pixels=10**6,
-        source=None,
-        engine=None,
-    ):
-        return Embedder(
-            source=source or FolderSource(picture_folder),
-            engine=engine
-            or create_engine("tensorflow", backbone, batch_size, "float32"),
-            decoder=ImageDecoder((8, 8), max_pixels),
-            feature_dim=4,
-            dtype=dtype,
-        )
+    Takes tasks and by name what is not as usual. Their threads end with the
+    test.
+    """
+    with contextlib.ExitStack() as stack:
 
-    return create
+        def create(
+            tasks=None,
+            *,
+            dtype="float32",
+            max_pixels=10**6,
+            source=None,
+            clock=None,
+        ):
+            embedder = Embedder(
+                source=source or FolderSource(picture_folder),
+                decoder=ImageDecoder((8, 8), max_pixels),
+                tasks=[make_task()] if tasks is None else tasks,
+                feature_dim=4,
+                dtype=dtype,
+                clock=clock or StageClock(),
+            )
+            return stack.enter_context(embedder)
+
+        yield create
+
+
+@pytest.fixture(name="compute")
+def _compute(create_embedder, create_tensorflow):
+    """Computes tasks with TensorFlow; returns the result of each."""
+
+    def compute(tasks=None, *, batch_size=32, **options):
+        embedder = create_embedder(tasks, **options)
+        engine = create_tensorflow(batch_size)
+        return [result for _, result in embedder.compute(engine)]
+
+    return compute
+
+
+@pytest.fixture(name="compute_train")
+def _compute_train(compute):
+    """Returns what comes of all training pictures."""
+
+    def compute_train(views=BOTH, **options):
+        (result,) = compute([make_task(views=views)], **options)
+        return result
+
+    return compute_train
 
 
 def make_task(rows=range(30), views=BOTH, number=0):
@@ -84,10 +97,12 @@ def make_task(rows=range(30), views=BOTH, number=0):
     return Task(key, rows, views)
 
 
-def compute_train(embedder, views=BOTH):
-    """Returns what comes of all training pictures."""
-    ((_, result),) = embedder.compute([make_task(views=views)])
-    return result
+def make_tasks():
+    """Returns the tasks of three blocks of ten training rows."""
+    return [
+        make_task(range(start, start + 10), number=number)
+        for number, start in enumerate((0, 10, 20))
+    ]
 
 
 def encode(pixels, file_format="JPEG", **options):
@@ -97,7 +112,13 @@ def encode(pixels, file_format="JPEG", **options):
     return file.getvalue()
 
 
-def test_features_are_the_backbones(create_embedder, picture_folder):
+def means(images):
+    """Returns as four features of each image its means: a stub's answer."""
+    colours = images.mean((1, 2))
+    return np.concatenate([colours, images[:, 0, 0, :1]], axis=1)
+
+
+def test_features_are_the_backbones(compute_train, picture_folder):
     """A picture of one colour has the features computed by hand."""
     pixels = np.zeros((20, 20, 3), np.uint8)
     pixels[:, :10], pixels[:, 10:] = (255, 0, 51), (0, 102, 51)
@@ -105,7 +126,7 @@ def test_features_are_the_backbones(create_embedder, picture_folder):
     path.write_bytes(encode(pixels, "PNG"))
     (picture_folder / "train" / "cat" / "00.jpg").unlink()
 
-    features = compute_train(create_embedder()).features[0]
+    features = compute_train().features[0]
 
     # Red left, green right, blue, left minus right half in grey.
     plain = [1.0, 0.4, 0.2, (1.2 - 0.6) / 3]
@@ -113,63 +134,111 @@ def test_features_are_the_backbones(create_embedder, picture_folder):
     np.testing.assert_allclose(features, [plain, mirrored], atol=1e-6)
 
 
-def test_each_image_is_decoded_once(create_embedder):
+def test_each_image_is_decoded_once(create_embedder, create_tensorflow):
     """Both views come from one decode, whatever the batches."""
-    embedder = create_embedder(batch_size=7)
+    embedder = create_embedder()
 
-    result = compute_train(embedder)
+    ((_, result),) = embedder.compute(create_tensorflow(7))
 
     assert embedder.num_decoded == 30
     assert embedder.num_computed == 60
     assert result.features.shape == (30, 2, 4)
 
 
-def test_first_look_costs_no_decode(create_embedder):
-    """The batch that checks the engine is shown before it is embedded."""
-    embedder = create_embedder(batch_size=4)
-    seen = []
+def test_a_first_look_costs_no_decode(
+    create_embedder, create_tensorflow, picture_folder, compute_train
+):
+    """The images that an engine is chosen by are embedded, not read anew."""
+    source = CountingSource(picture_folder)
+    embedder = create_embedder(source=source)
 
-    def look(images):
-        seen.append((images.shape, embedder.num_computed))
+    seen = embedder.look_ahead()
+    assert seen.shape == (30, 8, 8, 3)
+    assert (embedder.num_computed, source.num_read) == (0, 30)
+    ((_, result),) = embedder.compute(create_tensorflow(32))
 
-    list(embedder.compute([make_task()], on_first_images=look))
+    assert source.num_read == embedder.num_decoded == 30
+    np.testing.assert_array_equal(result.features, compute_train().features)
 
-    assert seen == [((4, 8, 8, 3), 0)]
-    assert embedder.num_decoded == 30
-    assert embedder.num_computed == 60
+
+def test_a_first_look_is_at_some_images(
+    create_embedder, create_tensorflow, picture_folder, monkeypatch
+):
+    """No more than it takes; the tasks still come whole and in order."""
+    monkeypatch.setattr(embed.building.embedder, "NUM_FIRST", 12)
+    source = CountingSource(picture_folder)
+    embedder = create_embedder(make_tasks(), source=source)
+
+    seen = embedder.look_ahead()
+    assert (len(seen), source.num_read) == (12, 12)
+    results = list(embedder.compute(create_tensorflow(4)))
+
+    rows = [result.rows.tolist() for _, result in results]
+    assert rows == [[*range(10)], [*range(10, 20)], [*range(20, 30)]]
+
+
+def test_a_first_look_leaves_bad_pictures_out(
+    create_embedder, create_tensorflow, picture_folder, monkeypatch
+):
+    """An engine is judged by pictures, if it takes longer to find some."""
+    monkeypatch.setattr(embed.building.embedder, "NUM_FIRST", 4)
+    for path in (picture_folder / "train" / "cat").iterdir():
+        path.write_bytes(b"")
+    embedder = create_embedder()
+
+    seen = embedder.look_ahead()
+    ((_, result),) = embedder.compute(create_tensorflow(4))
+
+    assert seen.shape == (2, 8, 8, 3)  # Of the rows 8 to 11.
+    assert seen.max(axis=(1, 2, 3)).min() > 0
+    assert result.rows.tolist() == [*range(10, 30)]
+    assert [bad.row for bad in result.bad] == [*range(10)]
+
+
+def test_bad_pictures_alone_need_no_engine(create_embedder, picture_folder):
+    """There is nothing to choose one by; the tasks still have their shapes."""
+    for path in (picture_folder / "train" / "cat").iterdir():
+        path.write_bytes(b"")
+    embedder = create_embedder([make_task(range(10))])
+
+    assert embedder.look_ahead() is None
+    ((_, result),) = embedder.compute(None)
+
+    assert result.features.shape == (0, 2, 4)
+    assert result.content_digests.shape == (0, 32)
+    assert [bad.row for bad in result.bad] == list(range(10))
+    assert (embedder.num_decoded, embedder.num_computed) == (10, 0)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 29, 30, 31])
-def test_batch_size_does_not_change_rows(create_embedder, batch_size):
+def test_batch_size_does_not_change_rows(compute_train, batch_size):
     """Batches are padded, never mixed up; rows agree to 1e-6."""
-    expected = compute_train(create_embedder(batch_size=32)).features
+    expected = compute_train(batch_size=32).features
 
-    features = compute_train(create_embedder(batch_size)).features
+    features = compute_train(batch_size=batch_size).features
 
     np.testing.assert_allclose(features, expected, atol=1e-6)
 
 
-def test_rows_do_not_depend_on_what_else_is_computed(create_embedder):
+def test_rows_do_not_depend_on_what_else_is_computed(compute):
     """A task has the same bits, computed alone or with all others."""
-    tasks = [
-        make_task(range(10 * number, 10 * number + 10), number=number)
-        for number in range(3)
-    ]
-    together = [result for _, result in create_embedder().compute(tasks)]
+    together = compute(make_tasks(), batch_size=4)
 
-    for task, expected in zip(tasks, together, strict=True):
-        ((_, alone),) = create_embedder().compute([task])
+    for task, expected in zip(make_tasks(), together, strict=True):
+        (alone,) = compute([task], batch_size=4)
 
         np.testing.assert_array_equal(alone.features, expected.features)
 
 
-def test_rows_and_views_are_those_of_the_task(create_embedder):
+def test_rows_and_views_are_those_of_the_task(
+    create_embedder, create_tensorflow, compute_train
+):
     """Some rows of a block, some views: no other picture is decoded."""
-    whole = compute_train(create_embedder())
-    embedder = create_embedder(batch_size=4)
+    whole = compute_train()
     tasks = [make_task([1, 7, 28], ("flip",)), make_task([0, 29], BOTH)]
+    embedder = create_embedder(tasks)
 
-    (first, flips), (_, both) = embedder.compute(tasks)
+    (first, flips), (_, both) = embedder.compute(create_tensorflow(4))
 
     assert first is tasks[0]
     assert (embedder.num_decoded, embedder.num_computed) == (5, 7)
@@ -182,15 +251,15 @@ def test_rows_and_views_are_those_of_the_task(create_embedder):
     )
 
 
-def test_tasks_are_told_before_they_are_run(create_embedder):
+def test_tasks_are_told_before_they_are_run(create_embedder, create_tensorflow):
     """A journal counts a task before the first of its views is computed."""
-    embedder = create_embedder(batch_size=4)
     tasks = [make_task(range(15)), make_task(range(15, 30), number=1)]
+    embedder = create_embedder(tasks)
     seen = []
 
     list(
         embedder.compute(
-            tasks,
+            create_tensorflow(4),
             on_task=lambda task: seen.append((task, embedder.num_computed)),
         )
     )
@@ -198,9 +267,178 @@ def test_tasks_are_told_before_they_are_run(create_embedder):
     assert seen == [(tasks[0], 0), (tasks[1], 30)]
 
 
-def test_content_digests_are_of_the_files(create_embedder, picture_folder):
+def test_no_view_is_run_before_its_task_is_told(create_embedder, tiny_backbone):
+    """However many streams wait for work: a kill loses what was told alone."""
+    num_told, too_early = 0, []
+
+    def run(images):
+        if len(ran) >= 10 * num_told:
+            too_early.append(len(ran))
+        ran.append(1)
+        return means(images)
+
+    def tell(task):
+        nonlocal num_told
+        num_told += 1
+
+    ran = []
+    tasks = [make_task(task.rows, ("plain",)) for task in make_tasks()]
+    engine = StubEngine(tiny_backbone, run, batch_size=1, num_streams=4)
+
+    list(create_embedder(tasks).compute(engine, on_task=tell))
+
+    assert (num_told, len(ran)) == (3, 30)
+    assert too_early == []
+
+
+def test_rows_keep_their_order_though_streams_do_not(
+    create_embedder, tiny_backbone
+):
+    """The first batch of each block is done after the second."""
+    tasks = [make_task(task.rows, ("plain",)) for task in make_tasks()]
+    serial = StubEngine(tiny_backbone, means, batch_size=4)
+    expected = [r for _, r in create_embedder(tasks).compute(serial)]
+    firsts = {result.features[0].tobytes() for result in expected}
+    is_other_done, done = threading.Event(), []
+
+    def run(images):
+        features = means(images)
+        is_first = features[0].tobytes() in firsts
+        if is_first:
+            assert is_other_done.wait(timeout=60)
+        done[-1].append(is_first)
+        if not is_first:
+            is_other_done.set()
+        return features
+
+    def begin(task):
+        is_other_done.clear()
+        done.append([])
+
+    engine = StubEngine(tiny_backbone, run, batch_size=4, num_streams=2)
+
+    results = list(create_embedder(tasks).compute(engine, on_task=begin))
+
+    assert [sorted(block) for block in done] == [[False, False, True]] * 3
+    assert not any(block[0] for block in done)
+    assert [task for task, _ in results] == tasks
+    for (task, result), want in zip(results, expected, strict=True):
+        assert result.rows.tolist() == task.rows.tolist()
+        np.testing.assert_array_equal(result.features, want.features)
+        np.testing.assert_array_equal(
+            result.content_digests, want.content_digests
+        )
+
+
+def test_all_streams_are_given_work(create_embedder, tiny_backbone):
+    """Each waits for the others in its first batch."""
+    all_run, met = threading.Barrier(3), threading.local()
+
+    def run(images):
+        if not hasattr(met, "is_so"):
+            met.is_so = True
+            all_run.wait(timeout=60)
+        return means(images)
+
+    engine = StubEngine(tiny_backbone, run, batch_size=2, num_streams=3)
+
+    ((_, result),) = create_embedder().compute(engine)
+
+    assert len(result.rows) == 30
+
+
+def test_few_pictures_are_read_ahead_of_the_engine(
+    create_embedder, tiny_backbone, picture_folder, monkeypatch
+):
+    """Some batches of each stream wait, decoded, and never the dataset."""
+    monkeypatch.setattr(embed.building.embedder, "LEAST_AHEAD", 2)
+    source = CountingSource(picture_folder)
+    ahead, lock = [], threading.Lock()
+
+    def run(images):
+        with lock:
+            ahead.append(source.num_read)
+        return means(images)
+
+    engine = StubEngine(tiny_backbone, run, batch_size=1)
+    tasks = [make_task(views=("plain",))]
+
+    list(create_embedder(tasks, source=source).compute(engine))
+
+    # Two in the stream or waiting for it, and two batches decoded.
+    assert all(n <= number + 5 for number, n in enumerate(ahead, start=1))
+
+
+def test_a_fault_in_a_stream_comes_out(create_embedder, tiny_backbone, in_time):
+    """After what is finished, and without a thread that waits for ever."""
+    calls, before = [], set(threading.enumerate())
+
+    def run(images):
+        calls.append(1)
+        if len(calls) > 6:
+            raise RuntimeError("The accelerator is gone.")
+        return means(images)
+
+    engine = StubEngine(tiny_backbone, run, batch_size=4, num_streams=2)
+    tasks = [make_task(task.rows, ("plain",)) for task in make_tasks()]
+    results = []
+
+    def compute():
+        with create_embedder(tasks) as embedder:
+            results.extend(embedder.compute(engine))
+
+    with pytest.raises(RuntimeError, match="accelerator"):
+        in_time(compute)
+
+    assert len(results) <= 2
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_fault_of_the_source_comes_out(
+    create_embedder, tiny_backbone, picture_folder, in_time
+):
+    """While streams run, and without a thread that waits for ever."""
+
+    class Broken(FolderSource):
+        def read(self, split, rows):
+            yield from [*super().read(split, rows)][:25]
+            raise SourceError("The share is gone.")
+
+    engine = StubEngine(tiny_backbone, means, batch_size=1, num_streams=2)
+    before = set(threading.enumerate())
+
+    def compute():
+        source = Broken(picture_folder)
+        with create_embedder(source=source) as embedder:
+            list(embedder.compute(engine))
+
+    with pytest.raises(SourceError, match="gone"):
+        in_time(compute)
+
+    assert set(threading.enumerate()) <= before
+
+
+def test_who_stops_waits_for_nobody(create_embedder, tiny_backbone, in_time):
+    """An interrupt while a block is computed ends all threads."""
+    engine = StubEngine(tiny_backbone, means, batch_size=1, num_streams=2)
+    before = set(threading.enumerate())
+
+    def stop(num_views):
+        raise KeyboardInterrupt
+
+    def compute():
+        with create_embedder() as embedder:
+            list(embedder.compute(engine, on_views=stop))
+
+    with pytest.raises(KeyboardInterrupt):
+        in_time(compute)
+
+    assert set(threading.enumerate()) <= before
+
+
+def test_content_digests_are_of_the_files(compute_train, picture_folder):
     """Each row knows the bytes that it was computed from."""
-    result = compute_train(create_embedder())
+    result = compute_train()
 
     encoded = (picture_folder / "train" / "cat" / "00.jpg").read_bytes()
     digest = hashlib.sha256(encoded).digest()
@@ -209,15 +447,15 @@ def test_content_digests_are_of_the_files(create_embedder, picture_folder):
 
 
 def test_bad_pictures_are_set_aside_with_a_reason(
-    create_embedder, picture_folder
+    compute_train, picture_folder
 ):
     """Bad files cost their own rows and no other."""
-    expected = compute_train(create_embedder())
+    expected = compute_train()
     cats = picture_folder / "train" / "cat"
     (cats / "02.jpg").write_text("I am a text file")
     (cats / "04.jpg").write_bytes(b"")
 
-    result = compute_train(create_embedder())
+    result = compute_train()
 
     good = np.delete(np.arange(30), [2, 4])
     assert result.rows.tolist() == good.tolist()
@@ -236,12 +474,35 @@ def test_bad_pictures_are_set_aside_with_a_reason(
     assert text.content_digest == digest
 
 
-def test_pictures_that_are_gone_are_bad(create_embedder, picture_folder):
-    """A file that cannot be read has no content and is not decoded."""
+def test_bad_pictures_take_no_place_in_a_batch(
+    create_embedder, tiny_backbone, picture_folder
+):
+    """Of ten that are bad among thirty, twenty make five whole batches."""
+    for path in (picture_folder / "train" / "dog").iterdir():
+        path.write_bytes(b"")
+    batches = []
+
+    def run(images):
+        batches.append(images.max(axis=(1, 2, 3)))
+        return means(images)
+
+    engine = StubEngine(tiny_backbone, run, batch_size=4)
+    embedder = create_embedder([make_task(views=("plain",))])
+
+    list(embedder.compute(engine))
+
+    assert len(batches) == 5
+    assert min(map(min, batches)) > 0  # What is added to fill one is zero.
+
+
+def test_pictures_that_are_gone_are_not_decoded(
+    create_embedder, create_tensorflow, picture_folder
+):
+    """A file that cannot be read has no content."""
     embedder = create_embedder()
     (picture_folder / "train" / "cat" / "02.jpg").unlink()
 
-    result = compute_train(embedder)
+    ((_, result),) = embedder.compute(create_tensorflow(32))
 
     (bad,) = result.bad
     assert (bad.row, bad.content_digest) == (2, b"")
@@ -249,99 +510,68 @@ def test_pictures_that_are_gone_are_bad(create_embedder, picture_folder):
     assert embedder.num_decoded == 29
 
 
-def test_bad_pictures_alone_leave_no_rows(create_embedder, picture_folder):
-    """A task of which nothing is good still has its shapes."""
-    for path in (picture_folder / "train" / "cat").iterdir():
-        path.write_bytes(b"")
-    looks = []
-
-    ((_, result),) = create_embedder().compute(
-        [make_task(range(10))], on_first_images=looks.append
-    )
-
-    assert result.features.shape == (0, 2, 4)
-    assert result.content_digests.shape == (0, 32)
-    assert [bad.row for bad in result.bad] == list(range(10))
-    assert looks == []
-
-
-def test_pictures_above_the_limit_are_bad(create_embedder):
-    """The limit of the request reaches the decoder."""
-    result = compute_train(create_embedder(max_pixels=24 * 20 - 1))
-
-    assert len(result.bad) == 30
-    assert "--max-pixels" in result.bad[0].reason
-
-
-def test_first_look_leaves_bad_pictures_out(create_embedder, picture_folder):
-    """The engine is judged by pictures, not by zeros."""
-    (picture_folder / "train" / "cat" / "00.jpg").write_bytes(b"")
-
-    seen = []
-    list(create_embedder(4).compute([make_task()], on_first_images=seen.append))
-
-    assert [images.shape for images in seen] == [(3, 8, 8, 3)]
-
-
-def test_one_view(create_embedder):
+def test_one_view(compute_train):
     """Without the mirror there is one view, equal to view 0 of two."""
-    both = compute_train(create_embedder()).features
+    both = compute_train().features
 
-    plain = compute_train(create_embedder(), ("plain",)).features
+    plain = compute_train(("plain",)).features
 
     np.testing.assert_array_equal(plain, both[:, :1])
 
 
-def test_half_precision_rounds_at_the_end(create_embedder):
+def test_half_precision_rounds_at_the_end(compute_train):
     """float16 is how features are stored, not how they are computed."""
-    exact = compute_train(create_embedder()).features
+    exact = compute_train().features
 
-    stored = compute_train(create_embedder(dtype="float16")).features
+    stored = compute_train(dtype="float16").features
 
     assert stored.dtype == np.float16
     np.testing.assert_array_equal(stored, exact.astype(np.float16))
 
 
-def test_progress_adds_up_to_all_views(create_embedder, picture_folder):
+def test_progress_adds_up_to_all_views(
+    create_embedder, create_tensorflow, picture_folder
+):
     """Every batch reports its views, and so do pictures that are bad."""
     (picture_folder / "train" / "cat" / "00.jpg").write_bytes(b"")
     reported = []
-    embedder = create_embedder(batch_size=8)
+    embedder = create_embedder()
 
-    list(embedder.compute([make_task()], reported.append))
+    list(embedder.compute(create_tensorflow(8), reported.append))
 
     assert reported == [16, 16, 16, 10, 2]
     assert embedder.num_computed == 58
 
 
-def test_seconds_are_counted_by_stage(create_embedder):
-    """Where the time goes is known: waiting for pictures, or computing."""
-    embedder = create_embedder()
+def test_every_stage_is_measured(compute_train):
+    """Where the time goes is known; what is written is counted elsewhere."""
+    clock = StageClock()
 
-    compute_train(embedder)
+    compute_train(clock=clock)
 
-    assert set(embedder.seconds) == {"wait_for_images", "forward"}
-    assert min(embedder.seconds.values()) > 0
+    assert {s for s, seconds in clock.seconds.items() if seconds} == {
+        *("read", "decode", "forward")
+    }
 
 
-def test_nothing_to_do_is_done(create_embedder):
+def test_nothing_to_do_is_done(create_embedder, picture_folder):
     """Without a task no picture is read."""
-    embedder = create_embedder()
+    source = CountingSource(picture_folder)
+    embedder = create_embedder([], source=source)
 
-    assert list(embedder.compute([])) == []
-    assert embedder.num_decoded == 0
+    assert embedder.look_ahead() is None
+    assert list(embedder.compute(None)) == []
+    assert source.calls == []
 
 
-def test_pictures_with_an_orientation_are_marked(
-    create_embedder, picture_folder
-):
+def test_pictures_with_an_orientation_are_marked(compute_train, picture_folder):
     """They are embedded as they lie, and counted."""
     exif = Image.Exif()
     exif[0x0112] = TURNED
     path = picture_folder / "train" / "cat" / "00.jpg"
     Image.open(path).save(path, exif=exif)
 
-    result = compute_train(create_embedder())
+    result = compute_train()
 
     assert np.flatnonzero(result.is_oriented).tolist() == [0]
 
@@ -356,16 +586,20 @@ def test_pictures_with_an_orientation_are_marked(
     ],
 )
 def test_features_that_are_no_numbers_are_refused(
-    create_embedder, backbone, dtype, value
+    create_embedder, tiny_backbone, dtype, value
 ):
     """What is finished is handed out; nothing of the block that has them."""
-    engine = ConstantEngine(backbone, [65_504, value])
-    embedder = create_embedder(engine=engine, dtype=dtype)
+    values = iter([65_504, value])
+    engine = StubEngine(
+        tiny_backbone,
+        lambda images: np.full((len(images), 4), next(values), np.float32),
+        batch_size=30,
+    )
     tasks = [
         make_task(range(10), ("plain",)),
         make_task(range(10, 30), ("plain",), number=1),
     ]
-    results = embedder.compute(tasks)
+    results = create_embedder(tasks, dtype=dtype).compute(engine)
 
     _, first = next(results)
 
@@ -376,58 +610,3 @@ def test_features_that_are_no_numbers_are_refused(
         "`--engine tensorflow`, or without `--dtype float16`",
     ):
         next(results)
-
-
-@pytest.fixture(name="source")
-def _source(picture_folder):
-    return CountingSource(picture_folder)
-
-
-def make_tasks():
-    """Returns the tasks of three blocks of ten training rows."""
-    return [
-        make_task(range(start, start + 10), number=number)
-        for number, start in enumerate((0, 10, 20))
-    ]
-
-
-def test_consecutive_blocks_are_read_in_one_call(create_embedder, source):
-    """What lies in one file is read through once, not once a block."""
-    test_task = Task(BlockKey("test", 0, 0, 12), np.arange(12), BOTH)
-
-    results = list(
-        create_embedder(source=source).compute([*make_tasks(), test_task])
-    )
-
-    assert source.calls == [("train", [*range(30)]), ("test", [*range(12)])]
-    assert [len(result.rows) for _, result in results] == [10, 10, 10, 12]
-
-
-def test_tasks_that_go_back_are_read_anew(create_embedder, source):
-    """A call of a source is for ascending rows."""
-    tasks = [
-        make_task([0, 2, 9], BOTH),
-        make_task([1, 3], ("flip",)),
-        make_task([10, 11], BOTH, number=1),
-    ]
-
-    results = list(create_embedder(source=source).compute(tasks))
-
-    assert source.calls == [
-        ("train", [0, 2, 9]),
-        ("train", [1, 3, 10, 11]),
-    ]
-    rows = [result.rows.tolist() for _, result in results]
-    assert rows == [[0, 2, 9], [1, 3], [10, 11]]
-
-
-def test_one_call_has_an_end(create_embedder, source, monkeypatch):
-    """It takes as many blocks as are worth it."""
-    monkeypatch.setattr(embed.building.embedder, "MOST_ROWS", 15)
-
-    list(create_embedder(source=source).compute(make_tasks()))
-
-    assert source.calls == [
-        ("train", [*range(20)]),
-        ("train", [*range(20, 30)]),
-    ]

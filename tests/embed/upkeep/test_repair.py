@@ -1,5 +1,6 @@
 """Tests for `embed.upkeep.repair`."""
 
+import dataclasses
 import os
 import shutil
 
@@ -12,10 +13,12 @@ from embed.building.lock import lock_build
 from embed.cache import open_cache
 from embed.cache import open_damaged
 from embed.console import Console
+from embed.engines import ENGINES
 from embed.errors import BusyCacheError
 from embed.errors import CorruptCacheError
 from embed.errors import SourceError
 from embed.errors import StaleCacheError
+from embed.extract import build_cache
 from embed.storage.writer import write_cache
 from embed.upkeep.repair import repair_cache
 from embed.upkeep.verify import verify_cache
@@ -90,6 +93,28 @@ def test_a_split_of_which_nothing_is_left_is_restored(path, datasets):
         24,
     )
     assert_equal_datasets(read_datasets(path), datasets)
+
+
+def test_an_engine_that_is_gone_is_replaced(
+    tiny_request, tmp_path, monkeypatch
+):
+    """What another machine has computed is mended on one without its engine."""
+    pytest.importorskip(ENGINES["litert"])
+    path = build_cache(
+        dataclasses.replace(tiny_request, engine="litert"),
+        artifacts_dir=tmp_path / "artifacts",
+    ).cache.path
+    features = read_datasets(path)["train/features"]
+    change_rows(path, "features", 3, 3)
+    monkeypatch.setitem(ENGINES, "litert", "no_such_package")
+
+    done = repair(path)
+
+    assert done.num_computed == 2
+    assert open_cache(path).provenance.engine in ENGINES.keys() - {"litert"}
+    np.testing.assert_allclose(
+        read_datasets(path)["train/features"], features, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("place", ["start", "end"])
