@@ -51,6 +51,8 @@ def prepare_devices() -> Devices:
         physical = tf.config.list_physical_devices("GPU")
         for gpu in physical:
             tf.config.experimental.set_memory_growth(gpu, True)
+        # Nor are the 10 bits of TF32 what a fingerprint calls float32.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
         logical = tf.config.list_logical_devices("GPU")
     return Devices(
         num_physical_gpus=len(physical),

@@ -20,6 +20,7 @@ from head.spec import BEST
 from head.spec import RECIPES
 from head.spec import HeadSpec
 from head.spec import load_spec
+from head.train import prepare_threads
 
 
 def choose_spec(
@@ -105,6 +106,10 @@ def find_or_train_run(
         else:
             cache = find_cache(artifacts_dir, cache_path)
         console.say(f"Training the winner of the last search, {path}.")
+    prepare_threads(  # As the search did: the same seed, the same bits.
+        feature_dim=cache.feature_dim,
+        num_classes=len(cache.spec.class_names),
+    )
     run = train_run(
         cache,
         spec,

@@ -208,10 +208,8 @@ def run_export_full_model(
     ) as console:
         import dataclasses
 
-        from embed.devices import prepare_devices
         from head.choice import find_or_train_run
 
-        prepare_devices()
         exported_run, features = find_or_train_run(
             artifacts,
             run,

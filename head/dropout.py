@@ -18,7 +18,7 @@ class ByteDropout(keras.layers.Dropout):
     """Sets each input to zero with a probability of a number of 256ths.
 
     Args:
-        rate: That probability, rounded to the nearest; never to zero.
+        rate: That probability, rounded to the nearest; never to zero or one.
         seed: Of what is drawn.
     """
 
@@ -31,7 +31,7 @@ class ByteDropout(keras.layers.Dropout):
         """
         if not training or not self.rate:
             return inputs
-        num_dropped = max(round(self.rate * NUM_LEVELS), 1)
+        num_dropped = min(max(round(self.rate * NUM_LEVELS), 1), NUM_LEVELS - 1)
         shape = tf.shape(inputs)
         size = tf.size(inputs)
         words = tf.random.stateless_uniform(

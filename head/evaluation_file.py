@@ -58,7 +58,11 @@ def digest_inputs(
 
 
 def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
-    """Writes `predictions.csv` and then `evaluation.json`."""
+    """Writes `evaluation.json` and then `predictions.csv`.
+
+    It is the answer to nothing until `keep_evaluation` says what it is of.
+    """
+    _write(directory, evaluation.to_payload())
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["image_id", "true", "predicted", "probability"])
@@ -74,7 +78,6 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> None:
             [image_id, names[label], names[best], float(probabilities[best])]
         )
     write_text(directory / PREDICTIONS, text.getvalue())
-    _write(directory, evaluation.to_payload())
 
 
 def keep_evaluation(

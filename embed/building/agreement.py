@@ -73,5 +73,5 @@ def check_engine(
             f"The engine {type(engine).__name__} does not compute what the "
             f"backbone {backbone.name} computes. Expected: a difference of at "
             f"most {TOLERANCES[precision]:.1e} of the features' scale. "
-            f"Received: {worst:.1e}. Run again with `--engine tensorflow`."
+            f"Received: {worst:.1e}. Run again with another `--engine`."
         )

@@ -1,8 +1,9 @@
 """The one pass: encoded images to pixels to views to blocks of features.
 
-    read (one thread) -> decode (a thread a core) -> forward (a thread a stream)
+    read (the caller) -> decode (a thread a core) -> forward (a thread a stream)
 
-Each stage works ahead of the next, a bounded amount. Each image is decoded
+Each stage works ahead of the next, a bounded amount; what is decoded waits
+while a block is written. Each image is decoded
 once, whatever the number of views. A picture that cannot be decoded is set
 aside with its reason, and takes no place in a batch.
 """
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from embed.ahead import map_ahead
+from embed.building.blocks import BLOCK_ROWS
 from embed.building.clock import StageClock
 from embed.building.intake import DecodedImage
 from embed.building.intake import Intake
@@ -31,6 +33,7 @@ from embed.views import VIEWS
 
 NUM_FIRST = 32  # Images by which an engine is chosen and checked.
 BATCHES_AHEAD = 2  # Of each stream, decoded, so that it never waits.
+BLOCKS_AHEAD = 2  # At most: 300 MB at 224 px.
 LEAST_AHEAD = 16  # Images: some take much longer to decode than others.
 
 
@@ -142,7 +145,10 @@ class Embedder:
         """
         num_streams = engine.num_streams if engine else 1
         batch_size = engine.batch_size if engine else 1
-        num_ahead = max(BATCHES_AHEAD * num_streams * batch_size, LEAST_AHEAD)
+        num_ahead = min(
+            max(BATCHES_AHEAD * num_streams * batch_size, LEAST_AHEAD),
+            BLOCKS_AHEAD * BLOCK_ROWS,
+        )
         images = itertools.chain(self._first, self._intake.take_all(num_ahead))
         with ThreadPoolExecutor(num_streams) as streams:
             for task in self._tasks:

@@ -1,6 +1,8 @@
 """A frozen graph in bfloat16: half the bits, for the matrix units of a GPU.
 
-Images and features stay float32; weights and all between are rounded.
+Images and features stay float32; weights and all between are rounded. A graph
+with an operation that has no kernel for it is refused when it is imported, as
+that of a batch normalisation in front of its convolution is.
 """
 
 from typing import TYPE_CHECKING

@@ -17,6 +17,9 @@ TRIAL_SECONDS = 1.0
 # Converting a backbone and trying it takes a few seconds an engine. A shorter
 # pass has no use for it: engines differ by a tenth.
 WORTH_SECONDS = 60.0
+# By how much an engine must be faster than one that is tried before it: trials
+# differ by a few hundredths, and two builds of the same should be the same.
+WORTH_FACTOR = 1.1
 
 
 def choose_engine(
@@ -57,16 +60,17 @@ def choose_engine(
         # A converter that meets an unknown operation raises what it likes.
         except Exception as error:
             problem = error
-            console.say(
-                f"The engine {name} cannot run {backbone.name}: "
-                f"{' '.join(str(error).split())}"
-            )
+            if len(names) > 1:
+                console.say(
+                    f"The engine {name} cannot run {backbone.name}: "
+                    f"{' '.join(str(error).split())}"
+                )
             continue
         if len(names) == 1:
             best = engine
             break
         rates[name] = measure_rate(engine, images)
-        if best is None or rates[name] > rates[best.name]:
+        if best is None or rates[name] > WORTH_FACTOR * rates[best.name]:
             best = engine
         if num_views / rates[name] < WORTH_SECONDS:
             break
@@ -74,8 +78,8 @@ def choose_engine(
     if best is None:
         raise EngineError(
             f"None of the engines {', '.join(names)} can run the backbone "
-            f"{backbone.name}. Received: {problem}. Run again with `--engine "
-            "tensorflow`, or name another `--backbone`."
+            f"{backbone.name} in {precision}. Received: {problem}. Run again "
+            "with another `--engine`, `--precision` or `--backbone`."
         ) from problem
     if rates:
         console.say(_describe(best.name, rates, untried))

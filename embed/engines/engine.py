@@ -20,7 +20,7 @@ from embed.backbones import Backbone
 if TYPE_CHECKING:
     import tensorflow as tf
 
-MOST_IMAGES = 256  # A batch for the smallest pictures.
+MOST_IMAGES = 256  # A batch for the smallest pictures: a whole block.
 
 # Runs one batch, float32 `(batch_size, height, width, 3)`, to features.
 Stream = Callable[[np.ndarray], np.ndarray]
@@ -43,8 +43,8 @@ class Engine(abc.ABC):
         self, backbone: Backbone, batch_size: int | None, num_streams: int
     ) -> None:
         height, width = backbone.image_size
-        self.batch_size = batch_size or min(
-            max(self.pixels_a_batch // (height * width), 1), MOST_IMAGES
+        self.batch_size = batch_size or _divide_evenly(
+            self.pixels_a_batch // (height * width)
         )
         self.num_streams = num_streams
         self.input_shape = (self.batch_size, height, width, 3)
@@ -78,6 +78,12 @@ class Engine(abc.ABC):
             return batch
         padding = np.zeros((missing, *batch.shape[1:]), np.float32)
         return np.concatenate([batch, padding])
+
+
+def _divide_evenly(most: int) -> int:
+    """Returns a number of images of which a block has no much smaller rest."""
+    num_batches = -(-MOST_IMAGES // max(most, 1))
+    return -(-MOST_IMAGES // num_batches)
 
 
 @functools.lru_cache(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CONVOLUTIONS = {"Conv2D": 1, "DepthwiseConv2dNative": 2}
 BATCH_NORM = "FusedBatchNormV3"
 # What scales and offsets are computed by, out of constants.
+# There a constant is kept in its branch or loop by a control input.
+CONTROL_FLOW = {"Switch", "Merge", "Enter"}
 ARITHMETIC = {"Identity", "Mul", "AddV2", "Sub", "Rsqrt", "Sqrt", "RealDiv"}
 
 
@@ -33,6 +35,8 @@ def fold_affine(graph: "tf.Graph", output: str) -> "tf.compat.v1.GraphDef":
     """
     import tensorflow as tf
 
+    if CONTROL_FLOW & {node.type for node in graph.get_operations()}:
+        return graph.as_graph_def()
     folding = _Folding(graph, output)
     for node in list(folding.graph_def.node):
         if (

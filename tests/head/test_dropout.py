@@ -27,7 +27,7 @@ def test_it_drops_the_rate_and_keeps_the_mean(rate):
 
 
 @pytest.mark.parametrize(
-    ("rate", "num_dropped"), [(0.25, 64), (0.1, 26), (1e-6, 1)]
+    ("rate", "num_dropped"), [(0.25, 64), (0.1, 26), (1e-6, 1), (0.9999, 255)]
 )
 def test_the_rate_is_a_number_of_256ths(rate, num_dropped):
     """What is kept is scaled by the rate that is drawn; none is not drawn."""

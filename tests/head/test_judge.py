@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import head.evaluate
+import head.evaluation_file
 from embed.console import Console
 from embed.errors import MissingArtifactError
 from head.evaluation_file import format_evaluation
@@ -118,6 +119,26 @@ def test_what_is_gone_is_made_again(judge, run, name):
 
     assert num_measured == 2
     assert (run.directory / name).exists()
+
+
+def test_an_evaluation_that_was_cut_off_is_no_answer(judge, run, monkeypatch):
+    """Killed among its files, it does not pass for the one before."""
+    judge(run)
+    write_text = head.evaluation_file.write_text
+
+    def stop(path, text):
+        write_text(path, text)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(head.evaluation_file, "write_text", stop)
+        with pytest.raises(KeyboardInterrupt):
+            judge(run, is_mirrored_too=True)
+
+    payload, num_measured = judge(run)
+
+    assert num_measured == 3
+    assert payload["views"] == ("plain",)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"pictures": 3}', "null"])

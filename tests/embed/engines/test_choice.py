@@ -192,7 +192,7 @@ def test_no_engine_left_is_an_error(choose, fails_in, names):
     with pytest.raises(
         EngineError,
         match=rf"engines {', '.join(names)} can run the backbone hub:local"
-        r"(?s:.*)No such operation(?s:.*)`--engine tensorflow`",
+        r"(?s:.*)No such operation(?s:.*)another `--engine`",
     ) as caught:
         choose(**{name: Candidate(fails_in=fails_in) for name in names})
 

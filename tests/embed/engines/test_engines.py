@@ -1,6 +1,7 @@
 """Tests for `embed.engines`."""
 
 import importlib.util
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -162,11 +163,12 @@ def test_answers_are_not_overwritten_by_the_next_call(
 
 @pytest.mark.parametrize("engine_name", INSTALLED)
 def test_the_default_batch_has_the_pixels_that_suit(engine_name, mobilenet):
-    """One image more would have more of them."""
+    """As many as may be, but that all batches of a block are as large."""
     engine = create_engine(engine_name, mobilenet)
 
-    num_pixels = engine.batch_size * 96 * 96
-    assert num_pixels <= engine.pixels_a_batch < num_pixels + 96 * 96
+    most = engine.pixels_a_batch // (96 * 96)
+    num_batches = math.ceil(256 / most)
+    assert engine.batch_size == math.ceil(256 / num_batches) <= most
 
 
 @pytest.mark.parametrize("engine_name", INSTALLED)

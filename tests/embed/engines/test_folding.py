@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import convert_to_constants
 
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
@@ -140,6 +141,32 @@ def test_what_cannot_be_folded_stays(function):
 
     np.testing.assert_allclose(folded, expected, rtol=1e-5, atol=1e-5)
     assert counts["BiasAdd"] == 0
+
+
+def test_a_graph_with_branches_is_left_alone():
+    """A constant of a branch that is not taken stays there."""
+
+    def forward(x):
+        scaled = convolve(x) * draw(4)
+        return tf.cond(
+            tf.reduce_mean(x) > 10, lambda: scaled * 0.0, lambda: scaled + 1.0
+        )
+
+    backbone = tf.function(forward).get_concrete_function(
+        tf.TensorSpec(SHAPE, tf.float32)
+    )
+    frozen = convert_to_constants.convert_variables_to_constants_v2(backbone)
+    (entry,), (result,) = frozen.inputs, frozen.outputs
+    before = frozen.graph.as_graph_def()
+    assert "Switch" in {node.op for node in before.node}
+
+    graph_def = fold_affine(frozen.graph, result.op.name)
+
+    x = RNG.normal(size=SHAPE).astype(np.float32)
+    np.testing.assert_array_equal(
+        run(graph_def, {entry.name: x}, result.name),
+        run(before, {entry.name: x}, result.name),
+    )
 
 
 def test_a_scale_alone_is_folded():
