@@ -6,7 +6,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench lock clean
 
-# PYTHON makes .venv. ARGS go to pytest: make test ARGS="-k cache".
+# PYTHON makes .venv. ARGS go to pytest, or to every benchmark:
+# make test ARGS="-k cache", make bench ARGS="--rounds 1 --small".
 # make lock UPGRADE=--upgrade takes the newest versions.
 PYTHON ?= python3
 ARGS ?=
@@ -14,7 +15,7 @@ UPGRADE ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-BENCHMARKS := $(sort $(filter-out %/__init__.py,$(wildcard benchmarks/*.py)))
+BENCHMARKS := embed head pipeline growth streaming
 
 # Locks hold on every platform, for every Python from the oldest one up. The
 # version of uv is fixed because another one may write them otherwise.
@@ -36,11 +37,11 @@ lint: $(INSTALLED) ## Check style, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# As modules: a program benchmarks/embed.py would hide the package `embed`.
 bench: $(INSTALLED) ## Run every benchmark, one after the other
-	@test -n "$(BENCHMARKS)" || echo "There are no benchmarks yet."
-	@for file in $(BENCHMARKS); do \
-	  echo "== $$file"; \
-	  $(BIN)/python "$$file"; \
+	@for name in $(BENCHMARKS); do \
+	  echo "== $$name"; \
+	  $(BIN)/python -m "benchmarks.$$name" $(ARGS); \
 	done
 
 # uv lives in a folder of its own, so that locking needs no working .venv.

@@ -1,152 +1,154 @@
-"""From pixels to a trained head: the cache's way against the reference's.
+"""From JPEG files to trained and judged heads: ours against `Model.fit`.
 
-The reference runs the frozen backbone over every image in every epoch of
-`Model.fit`; here one epoch of it is measured, and the other 29 are multiplied.
-Ours embeds each image twice (plain and mirrored) once and then trains 30
-epochs on features. Both get decoded pixels, so that neither pays for JPEG.
-Prints a table and one JSON line; the figures to quote are the ratios.
+The reference trains the head through the frozen backbone, from files, with
+mirrors drawn by `tf.data`, for 30 epochs, and evaluates it on the test part:
+one epoch is measured and multiplied by 30. Ours embeds each image and its
+mirror once, and then trains and evaluates on features. Both load the backbone
+once, whatever the number of trainings; processes are started before. The
+figures to quote are the ratios for 1, 10 and 100 trainings.
 """
 
 import functools
-import json
-import os
-import platform
-import statistics
-import time
+import tempfile
 from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from benchmarks.measure import Options
+from benchmarks.measure import Rounds
+from benchmarks.measure import Summary
+from benchmarks.measure import Values
+from benchmarks.measure import divide
+from benchmarks.measure import measure_in_turn
+from benchmarks.measure import parse_options
+from benchmarks.measure import print_result
+from benchmarks.measure import print_table
+from benchmarks.measure import start_worker
+from benchmarks.pictures import draw_pictures
+from benchmarks.stages import EACH
+from benchmarks.stages import EPOCH
+from benchmarks.stages import ONCE
+from benchmarks.stages import PICTURES
+from benchmarks.stages import SPEC
+from benchmarks.stages import Precision
+from benchmarks.stages import build
+from benchmarks.stages import cache_of
+from benchmarks.stages import run_reference
+from benchmarks.stages import train
+from benchmarks.stages import weights_of
+from benchmarks.with_keras import save_random_weights
+from embed.cache import open_cache
 
-import keras
-import numpy as np
-
-from embed.backbones import Backbone
-from embed.backbones import BackboneRequest
-from embed.backbones import load_backbone
-from embed.devices import prepare_devices
-from embed.engines import Engine
-from embed.engines import choose_engine
-from embed.engines import create_engine
-from embed.rows import Rows
-from embed.views import VIEWS
-from head.spec import HeadSpec
-from head.train import train_head
-
-NUM_IMAGES = 512  # Enough for a steady rate; 3,680 would take half an hour.
-NUM_CLASSES = 37
-NUM_REPEATS = 5  # Alternating, after one of each to warm up.
+NUM_PICTURES = 640  # 512 to train on, which is enough for a steady rate.
 NUM_TRAININGS = (1, 10, 100)  # One head, a small search, a large one.
-REQUEST = BackboneRequest(
-    handle="keras:MobileNetV2?alpha=1.4",
-    weights="random",  # Speed does not depend on them.
-    image_size=(224, 224),
-)
-SPEC = HeadSpec()
-
-Value = TypeVar("Value")
+REFERENCE = "Model.fit"
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+PACKAGES = ("ai-edge-litert", "openvino")
 
 
 def main() -> None:
-    """Measures both in turn and prints what they took."""
-    backbone = load_backbone(REQUEST)
-    engine_name = choose_engine("auto", "float32")
-    engine = create_engine(engine_name, backbone, SPEC.batch_size, "float32")
-    rng = np.random.default_rng(0)
-    images = rng.random((NUM_IMAGES, *REQUEST.image_size, 3), np.float32)
-    labels = rng.integers(0, NUM_CLASSES, NUM_IMAGES).astype(np.int32)
-    full_model = create_reference(backbone)
-    seconds: dict[str, list[float]] = {"epoch": [], "embed": [], "train": []}
-    for repeat in range(NUM_REPEATS + 1):
-        epoch, _ = measure(
-            functools.partial(run_reference, full_model, images, labels)
-        )
-        embed, features = measure(functools.partial(run_embed, engine, images))
-        rows = Rows(features, labels, tuple(map(str, range(NUM_IMAGES))))
-        train, _ = measure(functools.partial(run_train, rows))
-        if repeat:
-            for name, value in zip(seconds, (epoch, embed, train), strict=True):
-                seconds[name].append(value)
-    report(seconds, engine_name)
+    """Measures all ways in turn and prints what they took."""
+    options = parse_options(__doc__)
+    count = options.shrink(NUM_PICTURES)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        start_worker() as reference,
+        start_worker() as embedder,
+        start_worker() as trainer,
+    ):
+        folder = Path(name)
+        draw_pictures(folder / PICTURES, count)
+        with start_worker() as drawer:
+            drawer.submit(
+                save_random_weights, Path(weights_of(folder))
+            ).result()
+        ways: dict[str, Callable[[int], Values]] = {
+            REFERENCE: lambda _: reference.submit(
+                run_reference, folder
+            ).result()
+        }
+        for precision in PRECISIONS:
+            ways[precision] = functools.partial(
+                run_ours, embedder, trainer, folder, precision
+            )
+        rounds = measure_in_turn(ways, options.num_rounds)
+        engines = {
+            precision: open_cache(cache_of(folder, precision)).provenance.engine
+            for precision in PRECISIONS
+        }
+    report(rounds, engines, count, options)
 
 
-def report(seconds: dict[str, list[float]], engine_name: str) -> None:
-    """Prints the table and the JSON line."""
-    epoch, embed, train = (statistics.median(s) for s in seconds.values())
-    print(
-        f"{NUM_IMAGES} images, {SPEC.epochs} epochs, medians of {NUM_REPEATS}: "
-        f"an epoch through the backbone {epoch:.1f} s, both views embedded "
-        f"once on {engine_name} {embed:.1f} s, a head trained {train:.1f} s"
-    )
-    print(f"{'trainings':>9}{'reference s':>13}{'ours s':>9}{'ratio':>7}")
-    ratios = {}
-    for count in NUM_TRAININGS:
-        reference = count * SPEC.epochs * epoch
-        ours = embed + count * train
-        ratios[count] = reference / ours
-        print(
-            f"{count:>9}{reference:>13,.0f}{ours:>9,.1f}{ratios[count]:>7.1f}"
-        )
-    print(
-        json.dumps(
-            {
-                "benchmark": "pipeline",
-                "ratios": ratios,
-                "seconds": seconds,
-                "engine": engine_name,
-                "backbone": REQUEST.handle,
-                "num_images": NUM_IMAGES,
-                "machine": platform.processor() or platform.machine(),
-                "devices": prepare_devices().describe(),
-                "keras": keras.__version__,
-            }
-        )
-    )
-
-
-def create_reference(backbone: Backbone) -> keras.Model:
-    """Returns frozen backbone and head as the reference trains them."""
-    model = keras.Sequential(
-        [
-            backbone.model,
-            keras.layers.Dropout(SPEC.dropout),
-            keras.layers.Dense(NUM_CLASSES),
-        ]
-    )
-    model.compile(
-        optimizer=keras.optimizers.Adam(SPEC.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    return model
-
-
-def run_reference(
-    model: keras.Model, images: np.ndarray, labels: np.ndarray
+def report(
+    rounds: Rounds,
+    engines: Mapping[Precision, str],
+    num_images: int,
+    options: Options,
 ) -> None:
-    """Trains one epoch through the backbone."""
-    model.fit(images, labels, batch_size=SPEC.batch_size, verbose=0)
+    """Prints the table and the JSON line."""
+    counts = [f"{count}" for count in NUM_TRAININGS]
+    rows = [["way", "once s", "a training s", *counts]]
+    ratios: dict[str, dict[str, Summary]] = {}
+    names = {REFERENCE: REFERENCE}
+    names |= {way: f"{way} ({engine})" for way, engine in engines.items()}
+    for way, name in names.items():
+        cells = [
+            Summary.of(rounds.of(way, quantity)).format(digits)
+            for quantity, digits in ((ONCE, 1), (EACH, 2))
+        ]
+        totals = [Summary.of(take_all(rounds, way, n)) for n in NUM_TRAININGS]
+        cells += [f"{total.median:,.0f} s" for total in totals]
+        rows.append([name, *cells])
+    for way in PRECISIONS:
+        ratios[way] = {
+            f"{count}": divide(
+                take_all(rounds, REFERENCE, count), take_all(rounds, way, count)
+            )
+            for count in NUM_TRAININGS
+        }
+        times = [ratio.format(1) for ratio in ratios[way].values()]
+        rows.append([f"times less, {way}", "", "", *times])
+    print_table(
+        f"{num_images} JPEG files, four fifths to train on, {SPEC.epochs} "
+        f"epochs, by the number of trainings, {options.describe()} (min-max):",
+        rows,
+    )
+    epoch = Summary.of(rounds.of(REFERENCE, EPOCH))
+    print(
+        f"{REFERENCE}: one epoch through the backbone was measured, "
+        f"{epoch.format(1)} s, and multiplied by {SPEC.epochs}"
+    )
+    print_result(
+        "pipeline",
+        {"ratios": ratios, "engines": engines, "num_images": num_images},
+        rounds,
+        options,
+        threads="heads: one; all else: all cores",
+        packages=PACKAGES,
+    )
 
 
-def run_embed(engine: Engine, images: np.ndarray) -> np.ndarray:
-    """Returns the features of both views of every image."""
-    batches = [
-        np.stack([engine(VIEWS[view](batch)) for view in ("plain", "flip")], 1)
-        for batch in np.split(images, NUM_IMAGES // SPEC.batch_size)
+def take_all(rounds: Rounds, way: str, num_trainings: int) -> list[float]:
+    """Returns the seconds of so many trainings, round by round."""
+    return [
+        once + num_trainings * each
+        for once, each in zip(
+            rounds.of(way, ONCE), rounds.of(way, EACH), strict=True
+        )
     ]
-    return np.concatenate(batches)
 
 
-def run_train(rows: Rows) -> None:
-    """Trains the reference recipe on features, compilation included."""
-    train_head(SPEC, train=rows, val=None, num_classes=NUM_CLASSES, seed=0)
-
-
-def measure(run: Callable[[], Value]) -> tuple[float, Value]:
-    """Returns how many seconds a call takes, and its value."""
-    began = time.perf_counter()
-    value = run()
-    return time.perf_counter() - began, value
+def run_ours(
+    embedder: ProcessPoolExecutor,
+    trainer: ProcessPoolExecutor,
+    folder: Path,
+    precision: Precision,
+    _: int,
+) -> Values:
+    """Builds the cache and trains a head, as two commands do."""
+    built = embedder.submit(build, folder, precision).result()
+    return built | trainer.submit(train, folder, precision).result()
 
 
 if __name__ == "__main__":

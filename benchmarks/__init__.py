@@ -1,0 +1,1 @@
+"""Programs that measure Headstart beside what one would use without it."""

@@ -1,0 +1,53 @@
+"""The commands that embed a folder of pictures, ours and what others write."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.alternatives import list_ways
+from benchmarks.with_keras import HANDLE
+from benchmarks.with_keras import IMAGE_SIDE
+
+FLIP = "litert, two views"
+# Engine, precision and views of our command, by way.
+OURS = {
+    "litert": ("litert", "float32", "plain"),
+    "openvino": ("openvino", "float32", "plain"),
+    "tensorflow": ("tensorflow", "float32", "plain"),
+    "openvino bfloat16": ("openvino", "bfloat16", "plain"),
+    FLIP: ("litert", "float32", "flip"),
+}
+ONE_VIEW_OURS = [name for name in OURS if name != FLIP]
+
+# What to run on a folder, writing features to a path.
+Command = Callable[[Path, Path], list[str]]
+
+
+def list_commands(weights: str) -> dict[str, Command]:
+    """Returns what can be run here, by way."""
+    commands: dict[str, Command] = {}
+    for name, (engine, precision, views) in OURS.items():
+        words = ["--backbone", HANDLE, "--weights", weights, "--views", views]
+        words += ["--image-size", str(IMAGE_SIDE)]
+        words += ["--engine", engine, "--precision", precision]
+        commands[name] = functools.partial(command_of_ours, words)
+    for name in list_ways():
+        commands[name] = functools.partial(
+            command_of_alternative, name, weights
+        )
+    return commands
+
+
+def command_of_ours(words: list[str], folder: Path, path: Path) -> list[str]:
+    """Returns our command, which writes a cache."""
+    source = ["--dataset", f"folder:{folder}", "--artifacts", str(path.parent)]
+    target = ["--cache", str(path.with_suffix(".h5")), "--overwrite", "-q"]
+    return ["embed", "build-cache", *words, *source, *target]
+
+
+def command_of_alternative(
+    name: str, weights: str, folder: Path, path: Path
+) -> list[str]:
+    """Returns the command of another way, which writes an array."""
+    target = str(path.with_suffix(".npy"))
+    return ["benchmarks.alternatives", name, str(folder), weights, target]

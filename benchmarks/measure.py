@@ -1,0 +1,182 @@
+"""Measuring: several ways to the same end, in turn, and what came of it.
+
+Ways alternate, so that a machine that is slower for a minute is so for all of
+them: the figure to quote is the median of the ratios within each round.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import multiprocessing
+import os
+import statistics
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from benchmarks.machine import describe_machine
+from benchmarks.machine import list_versions
+from embed.devices import LOG_LEVEL_FATAL
+from embed.devices import LOG_LEVEL_VARIABLE
+
+NUM_ROUNDS = 5
+WARM_UP = -1  # Number of the round in front of them, which counts for nothing.
+SMALL_DIVISOR = 8  # Of all sizes, with `--small`.
+
+Values = dict[str, float]  # By quantity, e.g. "seconds".
+Way = Callable[[int], Values]  # Takes the number of the round.
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a benchmark is run.
+
+    Args:
+        num_rounds: Measured rounds.
+        is_small: Whether sizes are an eighth, to try the program out.
+    """
+
+    num_rounds: int = NUM_ROUNDS
+    is_small: bool = False
+
+    def shrink(self, count: int) -> int:
+        """Returns a count as it is used."""
+        return count // SMALL_DIVISOR if self.is_small else count
+
+    def describe(self) -> str:
+        """Returns how it was measured, for the head of a table."""
+        if self == Options():
+            return f"medians of {NUM_ROUNDS} rounds"
+        sizes = " and small sizes" if self.is_small else ""
+        return (
+            f"TRIED OUT, no figures to quote: medians of {self.num_rounds} "
+            f"of {NUM_ROUNDS} rounds{sizes}"
+        )
+
+
+def parse_options(description: str | None) -> Options:
+    """Reads the command line of a benchmark; keeps TensorFlow quiet."""
+    os.environ.setdefault(LOG_LEVEL_VARIABLE, LOG_LEVEL_FATAL)
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--rounds", type=int, default=NUM_ROUNDS, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--small", action="store_true", help="an eighth of all sizes"
+    )
+    arguments = parser.parse_args()
+    return Options(max(arguments.rounds, 1), arguments.small)
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """Some values of one quantity, over the rounds."""
+
+    median: float
+    min: float
+    max: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Summary":
+        """Summarises at least one value."""
+        found = list(values)
+        return cls(statistics.median(found), min(found), max(found))
+
+    def format(self, digits: int) -> str:
+        """Returns `2.91 (2.84-3.02)`."""
+        median, low, high = (
+            f"{value:,.{digits}f}" for value in dataclasses.astuple(self)
+        )
+        return f"{median} ({low}-{high})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+    """What was measured, round by round.
+
+    Args:
+        values: By round and way the values of its quantities.
+    """
+
+    values: Sequence[Mapping[str, Values]]
+
+    def of(self, way: str, quantity: str) -> list[float]:
+        """Returns the values of a way in the order of the rounds."""
+        return [of_ways[way][quantity] for of_ways in self.values]
+
+    def ratio(self, above: str, below: str, quantity: str) -> Summary:
+        """Returns how many times one way is another, within each round."""
+        return divide(self.of(above, quantity), self.of(below, quantity))
+
+
+def measure_in_turn(ways: Mapping[str, Way], num_rounds: int) -> Rounds:
+    """Runs all ways in each round, after a round to warm up."""
+    rounds = [
+        {name: run(number) for name, run in ways.items()}
+        for number in range(WARM_UP, num_rounds)
+    ]
+    return Rounds(rounds[1:])
+
+
+def divide(above: Sequence[float], below: Sequence[float]) -> Summary:
+    """Summarises the ratios of two quantities, round by round."""
+    return Summary.of(a / b for a, b in zip(above, below, strict=True))
+
+
+def start_worker(
+    initializer: Callable[[], object] | None = None,
+) -> ProcessPoolExecutor:
+    """Returns a process that waits for calls, with libraries of its own.
+
+    What TensorFlow is told of threads holds for a whole process. It is idle
+    between calls, and ends with the context.
+    """
+    return ProcessPoolExecutor(
+        max_workers=1,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_prepare_worker,
+        initargs=(initializer,),
+    )
+
+
+def _prepare_worker(initializer: Callable[[], object] | None) -> None:
+    for name in ("absl", "tensorflow"):  # As our commands do.
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if initializer is not None:
+        initializer()
+
+
+def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows, the first one being the header, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print(title)
+    for first, *others in rows:
+        cells = map(str.rjust, others, widths[1:])
+        print("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+
+
+def print_result(
+    benchmark: str,
+    figures: Mapping[str, Any],
+    rounds: Rounds,
+    options: Options,
+    *,
+    threads: str,
+    packages: Sequence[str] = (),
+) -> None:
+    """Prints the JSON line: figures, what they come from, and where."""
+    result = {
+        "benchmark": benchmark,
+        **figures,
+        "num_rounds": options.num_rounds,
+        "is_small": options.is_small,
+        "rounds": rounds.values,
+        "machine": describe_machine(),
+        "threads": threads,
+        "versions": list_versions(packages),
+    }
+    print(json.dumps(result, default=dataclasses.asdict), flush=True)

@@ -1,0 +1,126 @@
+"""What the benchmarks share, and that each of them can be started."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import measure
+from benchmarks.machine import describe_machine
+from benchmarks.machine import list_versions
+from benchmarks.measure import WARM_UP
+from benchmarks.measure import Options
+from benchmarks.measure import Rounds
+from benchmarks.measure import Summary
+from benchmarks.pictures import draw_pictures
+from benchmarks.pictures import link_first
+from benchmarks.pictures import list_pictures
+from embed.sources import SourceRequest
+from embed.sources import open_source
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+NAMES = re.search(r"^BENCHMARKS := (.*)$", MAKEFILE, re.MULTILINE)[1].split()
+
+
+def run_benchmark(name: str, *arguments: str) -> str:
+    """Returns what a benchmark prints."""
+    return subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *arguments],
+        cwd=ROOT,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+
+
+def test_ways_alternate_and_the_first_round_warms_up():
+    """No way runs twice before another has, and round 0 is the second."""
+    calls = []
+
+    def run(name, number):
+        calls.append((name, number))
+        return {"seconds": float(number)}
+
+    rounds = measure.measure_in_turn(
+        {"a": lambda n: run("a", n), "b": lambda n: run("b", n)}, 2
+    )
+
+    assert calls == [(w, n) for n in (WARM_UP, 0, 1) for w in ("a", "b")]
+    assert rounds.of("a", "seconds") == [0.0, 1.0]
+
+
+def test_a_ratio_is_the_median_of_the_ratios_within_each_round():
+    """A round in which the machine was slow counts like any other."""
+    rounds = Rounds(
+        [
+            {"fit": {"seconds": fit}, "ours": {"seconds": ours}}
+            for fit, ours in ((6.0, 2.0), (80.0, 20.0), (10.0, 2.0))
+        ]
+    )
+
+    assert rounds.ratio("fit", "ours", "seconds") == Summary(4.0, 3.0, 5.0)
+
+
+def test_fewer_rounds_and_small_sizes_are_said():
+    """Figures that were only tried out are not taken for measured ones."""
+    assert "TRIED OUT" not in Options().describe()
+    assert "TRIED OUT" in Options(num_rounds=1).describe()
+    assert "small" in Options(is_small=True).describe()
+
+
+def test_columns_are_as_wide_as_their_widest_cell(capsys):
+    """The first column is flush left, the others are flush right."""
+    measure.print_table("Title:", [["way", "s"], ["ours", "1.25"], ["a", "10"]])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["Title:", "way      s", "ours  1.25", "a       10"]
+
+
+def test_the_machine_is_described():
+    """A figure without its machine and versions says nothing."""
+    assert describe_machine()["cores"] >= 1
+    assert list_versions(["no-such-package"])["no-such-package"] == (
+        "not installed"
+    )
+
+
+def test_drawn_pictures_are_a_dataset(tmp_path):
+    """Both splits and all classes are there, in the order of a cache."""
+    draw_pictures(tmp_path / "drawn", 60)
+    link_first(tmp_path / "drawn", 50, tmp_path / "first")
+
+    source = open_source(SourceRequest(dataset=f"folder:{tmp_path / 'first'}"))
+    assert len(source.class_names) == 10
+    for split, count in (("train", 40), ("test", 10)):
+        paths, labels = list_pictures(tmp_path / "first", split)
+        index = source.splits[split]
+        assert len(paths) == count
+        assert labels == index.labels.tolist()
+        assert [
+            str(tmp_path / "first" / split / image_id)
+            for image_id in index.image_ids
+        ] == paths
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_benchmark_of_the_makefile_starts(name):
+    """`make bench` finds each of them, and they import what there is."""
+    assert "--rounds" in run_benchmark(name, "--help")
+
+
+@pytest.mark.slow
+def test_the_last_line_of_a_benchmark_is_json():
+    """Programs read figures, their spread and their machine there."""
+    *_, last = run_benchmark("head", "--rounds", "1", "--small").splitlines()
+
+    result = json.loads(last)
+    assert result["benchmark"] == "head"
+    assert result["is_small"]
+    assert set(result["ratio"]) == {"median", "min", "max"}
+    assert result["machine"]["cpu"]
+    assert result["versions"]["keras"]
