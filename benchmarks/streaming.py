@@ -40,6 +40,7 @@ from head.train import prepare_threads
 from head.train import train_head
 
 LIMIT_SHARE = 1 / 4  # Of the features, as the memory limit of a stream.
+LEAST_TRAIN = 1_000  # The share of fewer has no room for a batch.
 HELD, STREAMED, COLD = "in memory", "streamed", "streamed, cold"
 SPEC = HeadSpec()
 
@@ -48,7 +49,7 @@ def main() -> None:
     """Measures all ways in turn and prints what they took."""
     options = parse_options(__doc__)
     prepare_threads(feature_dim=FEATURE_DIM, num_classes=NUM_CLASSES)
-    count = options.shrink(NUM_TRAIN)
+    count = max(options.shrink(NUM_TRAIN), LEAST_TRAIN)
     with tempfile.TemporaryDirectory() as folder:
         cache = draw_cache(Path(folder) / "drawn.h5", count)
         vector_bytes = FEATURE_DIM * np.dtype(np.float32).itemsize
