@@ -3,8 +3,13 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     import keras
+
+
+PIXELS_A_CALL = 401_408  # Eight images of 224 px: 1.3 GB in MobileNetV2 1.4.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,3 +38,24 @@ class Backbone:
     def feature_dim(self) -> int:
         """Number of features a vector."""
         return int(self.model.output_shape[-1])
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Returns the features that engines are compared with.
+
+        A few images at a time: Keras keeps what every layer answers until the
+        last one has.
+
+        Args:
+            images: float32 `(num_images, height, width, 3)` in [0, 1].
+
+        Returns:
+            float32 `(num_images, feature_dim)`.
+        """
+        height, width = self.image_size
+        step = max(PIXELS_A_CALL // (height * width), 1)
+        features = np.empty((len(images), self.feature_dim), np.float32)
+        for start in range(0, len(images), step):
+            piece = images[start : start + step]
+            answers = self.model(piece, training=False)
+            features[start : start + step] = np.asarray(answers)
+        return features

@@ -216,10 +216,7 @@ def _recompute(
             continue
         images = np.stack([decoder(pictures[row]) for row in rows.tolist()])
         expected = np.stack(
-            [
-                np.asarray(backbone.model(VIEWS[v](images), training=False))
-                for v in cache.spec.views
-            ],
+            [backbone.embed(VIEWS[view](images)) for view in cache.spec.views],
             axis=1,
         )
         stored = np.concatenate(
