@@ -24,6 +24,6 @@ class StubEngine(Engine):
         pixels_a_batch=256,
     ):
         self.name, self.pixels_a_batch = name, pixels_a_batch
-        super().__init__(backbone, batch_size, num_streams)
+        super().__init__(backbone, batch_size)
         for _ in range(num_streams):
-            self._streams.put(run)
+            self._add_stream(run)

@@ -33,20 +33,17 @@ class Engine(abc.ABC):
         backbone: What to run.
         batch_size: Images a batch; a static shape is a third faster. Default:
             as many as have `pixels_a_batch`.
-        num_streams: Calls that run at the same time.
     """
 
     name: str
     pixels_a_batch: int  # Measured with MobileNetV2 at 224 and 96 px.
 
-    def __init__(
-        self, backbone: Backbone, batch_size: int | None, num_streams: int
-    ) -> None:
+    def __init__(self, backbone: Backbone, batch_size: int | None) -> None:
         height, width = backbone.image_size
         self.batch_size = batch_size or _divide_evenly(
             self.pixels_a_batch // (height * width)
         )
-        self.num_streams = num_streams
+        self.num_streams = 0  # Calls that run at the same time.
         self.input_shape = (self.batch_size, height, width, 3)
         self._feature_dim = backbone.feature_dim
         self._streams: queue.SimpleQueue[Stream] = queue.SimpleQueue()
@@ -71,6 +68,11 @@ class Engine(abc.ABC):
             self._streams.put(run)
         return features
 
+    def _add_stream(self, run: Stream) -> None:
+        """Lets one more call run at the same time."""
+        self._streams.put(run)
+        self.num_streams += 1
+
     def _pad(self, batch: np.ndarray) -> np.ndarray:
         """Returns a batch of full size; what is added is zero."""
         missing = self.batch_size - len(batch)
@@ -86,9 +88,8 @@ def _divide_evenly(most: int) -> int:
     return -(-MOST_IMAGES // num_batches)
 
 
-@functools.lru_cache(
-    maxsize=1
-)  # Engines that are tried share it: it takes 1 s.
+# Kept, since it takes a second, for the next engine that is tried.
+@functools.lru_cache(maxsize=1)
 def freeze(
     backbone: Backbone, input_shape: tuple[int, ...]
 ) -> "tf.types.experimental.ConcreteFunction":

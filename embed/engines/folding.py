@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 # How many of the weights' last axes count the channels out.
 CONVOLUTIONS = {"Conv2D": 1, "DepthwiseConv2dNative": 2}
 BATCH_NORM = "FusedBatchNormV3"
-# What scales and offsets are computed by, out of constants.
 # There a constant is kept in its branch or loop by a control input.
 CONTROL_FLOW = {"Switch", "Merge", "Enter"}
+# What scales and offsets are computed by, out of constants.
 ARITHMETIC = {"Identity", "Mul", "AddV2", "Sub", "Rsqrt", "Sqrt", "RealDiv"}
 
 

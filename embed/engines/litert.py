@@ -14,7 +14,7 @@ from embed.engines.engine import Stream
 from embed.engines.engine import freeze
 from embed.memory import free_memory
 
-MEMORY_SHARE = 0.25  # Of what is free, for the weights of all streams.
+MEMORY_SHARE = 0.25  # Of what is free, for all streams.
 BYTES_A_WEIGHT = 8  # Each stream packs the weights anew: 4 bytes, twice.
 BYTES_A_PIXEL = 512  # Of activations, 4 times those of MobileNetV2.
 
@@ -30,13 +30,12 @@ class LiteRTEngine(Engine):
     pixels_a_batch = 65_536
 
     def __init__(self, backbone: Backbone, batch_size: int | None) -> None:
+        super().__init__(backbone, batch_size)
         num_threads = num_cpu_threads()
-        super().__init__(backbone, batch_size, num_streams=num_threads)
         of_stream = BYTES_A_WEIGHT * backbone.model.count_params()
         of_stream += BYTES_A_PIXEL * math.prod(self.input_shape[:3])
         num_fitting = int(MEMORY_SHARE * free_memory()) // of_stream
         num_streams = min(max(num_fitting, 1), num_threads)
-        self.num_streams = num_streams
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [freeze(backbone, self.input_shape)]
         )
@@ -47,7 +46,7 @@ class LiteRTEngine(Engine):
                     model_content=model, num_threads=num_threads // num_streams
                 )
                 interpreter.allocate_tensors()
-                self._streams.put(_open_stream(interpreter))
+                self._add_stream(_open_stream(interpreter))
 
 
 def _open_stream(interpreter: Interpreter) -> Stream:

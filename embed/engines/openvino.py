@@ -31,8 +31,8 @@ class OpenVINOEngine(Engine):
         self, backbone: Backbone, batch_size: int | None, precision: str
     ) -> None:
         self.pixels_a_batch = PIXELS_A_BATCH[precision]
+        super().__init__(backbone, batch_size)
         num_threads = num_cpu_threads()
-        super().__init__(backbone, batch_size, num_streams=num_threads)
         core = openvino.Core()
         # Read from a file: `openvino.convert_model` sends usage statistics.
         with tempfile.TemporaryDirectory() as folder:
@@ -50,8 +50,8 @@ class OpenVINOEngine(Engine):
                 "NUM_STREAMS": num_threads,
             },
         )
-        for _ in range(self.num_streams):
-            self._streams.put(_open_stream(compiled.create_infer_request()))
+        for _ in range(num_threads):
+            self._add_stream(_open_stream(compiled.create_infer_request()))
 
 
 def _open_stream(request: Any) -> Stream:

@@ -26,13 +26,12 @@ class TensorFlowEngine(Engine):
     ) -> None:
         has_gpu = prepare_devices().num_logical_gpus > 0
         self.pixels_a_batch = GPU_PIXELS_A_BATCH if has_gpu else PIXELS_A_BATCH
-        num_streams = GPU_STREAMS if has_gpu else num_cpu_threads()
-        super().__init__(backbone, batch_size, num_streams)
+        super().__init__(backbone, batch_size)
         self._function = _optimize(
             freeze(backbone, self.input_shape), precision
         )
-        for _ in range(num_streams):
-            self._streams.put(self._run)
+        for _ in range(GPU_STREAMS if has_gpu else num_cpu_threads()):
+            self._add_stream(self._run)
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         features: np.ndarray = self._function(tf.constant(images)).numpy()
