@@ -1,7 +1,6 @@
 """Judge a run on the test split, from cached features or from pictures."""
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -15,6 +14,7 @@ from embed.origin import load_backbone_of
 from embed.origin import read_pictures
 from embed.splits import Selection
 from embed.views import VIEWS
+from head.groups import Groups
 from head.groups import find_groups
 from head.metrics import Metrics
 from head.metrics import compute_metrics
@@ -73,7 +73,7 @@ def evaluate(
     *,
     is_mirrored_too: bool = False,
     is_end_to_end: bool = False,
-    groups_file: Path | None = None,
+    groups: Groups | None = None,
     console: Console | None = None,
 ) -> Evaluation:
     """Computes the metrics of a run on the test split.
@@ -84,7 +84,7 @@ def evaluate(
         is_mirrored_too: Whether the logits of all views are averaged.
         is_end_to_end: Whether to start from the pictures, through the
             stitched model, instead of from the cached features.
-        groups_file: TOML file of groups of classes; default: built in.
+        groups: Class numbers by group; default: those that are built in.
         console: Receives progress.
 
     Raises:
@@ -93,7 +93,8 @@ def evaluate(
     """
     run.require_cache(cache)
     require_views(cache, is_mirrored_too=is_mirrored_too)
-    groups = find_groups(cache.spec.class_names, groups_file)
+    if groups is None:
+        groups = find_groups(cache.spec.class_names)
     labels, image_ids = cache.labels("test"), cache.image_ids("test")
     head = run.load_head()
     views = cache.spec.views if is_mirrored_too else cache.spec.views[:1]

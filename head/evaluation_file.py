@@ -19,6 +19,7 @@ from embed.artifacts import write_text
 from embed.cache import FeatureCache
 from embed.provenance import installed_versions
 from head.evaluate import Evaluation
+from head.groups import Groups
 from head.metrics import softmax
 from head.run import Run
 
@@ -28,7 +29,7 @@ EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
 def digest_inputs(
     run: Run,
     cache: FeatureCache,
-    groups: dict[str, np.ndarray],
+    groups: Groups,
     *,
     is_mirrored_too: bool,
 ) -> str:

@@ -84,13 +84,16 @@ PET_GROUPS = {
 }
 
 
+Groups = dict[str, np.ndarray]  # Ascending class numbers by name of a group.
+
+
 class GroupsError(PipelineError, ValueError):
     """A file of groups is missing, malformed, or names no class."""
 
 
 def find_groups(
     class_names: Sequence[str], groups_file: Path | None = None
-) -> dict[str, np.ndarray]:
+) -> Groups:
     """Finds the classes of each group that there is for some class names.
 
     Args:
@@ -113,7 +116,7 @@ def find_groups(
     return groups
 
 
-def _find_built_in(class_names: Sequence[str]) -> dict[str, np.ndarray]:
+def _find_built_in(class_names: Sequence[str]) -> Groups:
     breeds = [_with_spaces(name).lower() for name in class_names]
     if len(breeds) != len(PET_BREEDS) or set(breeds) != PET_BREEDS:
         return {}

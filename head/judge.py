@@ -60,13 +60,13 @@ def judge_run(
         cache,
         is_mirrored_too=is_mirrored_too,
         is_end_to_end=is_end_to_end,
-        groups_file=groups_file,
+        groups=groups,
         console=console,
     )
     write_evaluation(evaluation, run.directory)
     pictures = []
     try:
-        pictures = draw_groups(evaluation, cache, run.directory, groups_file)
+        pictures = draw_groups(evaluation, groups, cache, run.directory)
         if not is_end_to_end:
             keep_evaluation(evaluation, run.directory, pictures, made_from)
     except PipelineError as error:

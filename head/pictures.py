@@ -11,7 +11,7 @@ from embed.origin import read_pictures
 from embed.splits import sample_rows
 from embed.views import VIEWS
 from head.evaluate import Evaluation
-from head.groups import find_groups
+from head.groups import Groups
 from head.plots import Prediction
 from head.plots import draw_predictions
 from head.plots import draw_training_images
@@ -51,11 +51,17 @@ def draw_sample(cache: FeatureCache, path: Path) -> None:
 
 def draw_groups(
     evaluation: Evaluation,
+    groups: Groups,
     cache: FeatureCache,
     directory: Path,
-    groups_file: Path | None = None,
 ) -> list[Path]:
     """Draws test images of each group under its accuracy.
+
+    Args:
+        evaluation: What was measured.
+        groups: What it was measured by: class numbers by group.
+        cache: Knows the way to the pictures.
+        directory: Where drawings go.
 
     Returns:
         The paths of the pictures, `group-NAME.png`.
@@ -66,7 +72,7 @@ def draw_groups(
     names = evaluation.class_names
     image_ids, labels = evaluation.image_ids, evaluation.labels
     samples = {}
-    for group, classes in find_groups(names, groups_file).items():
+    for group, classes in groups.items():
         members = np.flatnonzero(np.isin(labels, classes))
         ids = [image_ids[row] for row in members]
         samples[group] = members[sample_rows(ids, NUM_PREDICTIONS, SALT)]

@@ -15,6 +15,7 @@ from embed.splits import Selection
 from head.evaluate import evaluate
 from head.evaluate import require_views
 from head.evaluation_file import write_evaluation
+from head.groups import find_groups
 from head.pictures import draw_groups
 from head.refit import train_run
 from head.spec import HeadSpec
@@ -93,7 +94,9 @@ def test_groups_of_a_file_are_judged(run, tiny_cache, tmp_path):
     path = tmp_path / "groups.toml"
     path.write_text('pets = ["cat", "dog"]\n')
 
-    evaluation = evaluate(run, tiny_cache, groups_file=path)
+    groups = find_groups(tiny_cache.spec.class_names, path)
+
+    evaluation = evaluate(run, tiny_cache, groups=groups)
 
     assert list(evaluation.groups) == ["all", "pets"]
     assert evaluation.groups["pets"].num_images == 8
@@ -117,9 +120,10 @@ def test_each_group_is_drawn(run, tiny_cache, tmp_path):
     """One picture a group lies beside the run."""
     path = tmp_path / "groups.toml"
     path.write_text('felines = ["cat"]\n')
-    evaluation = evaluate(run, tiny_cache, groups_file=path)
+    groups = find_groups(tiny_cache.spec.class_names, path)
+    evaluation = evaluate(run, tiny_cache, groups=groups)
 
-    paths = draw_groups(evaluation, tiny_cache, run.directory, path)
+    paths = draw_groups(evaluation, groups, tiny_cache, run.directory)
 
     assert [p.name for p in paths] == ["group-all.png", "group-felines.png"]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in paths)
