@@ -31,7 +31,7 @@ from embed.rows import DIGEST_BYTES
 from embed.sources import Source
 from embed.views import VIEWS
 
-NUM_FIRST = 32  # Images by which an engine is chosen and checked.
+NUM_FIRST = 32  # Images to choose an engine by: a batch of most of them.
 BATCHES_AHEAD = 2  # Of each stream, decoded, so that it never waits.
 BLOCKS_AHEAD = 2  # At most: 300 MB at 224 px.
 LEAST_AHEAD = 16  # Images: some take much longer to decode than others.

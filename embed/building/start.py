@@ -12,6 +12,8 @@ from embed.engines import Engine
 from embed.engines import list_candidates
 from embed.engines.choice import choose_engine
 
+NUM_CHECKED = 8  # Images: the reference takes 0.3 s for these at 224 px.
+
 
 def start_engine(
     request: BuildRequest,
@@ -50,5 +52,5 @@ def start_engine(
         num_views=num_views,
         console=console,
     )
-    check_engine(engine, backbone, images, request.precision)
+    check_engine(engine, backbone, images[:NUM_CHECKED], request.precision)
     return engine

@@ -1,4 +1,7 @@
-"""Which engine is the fastest here: each is tried for a second."""
+"""Which engine is the fastest here: each is tried for a second.
+
+Where the pass is short, a glance at the first is enough.
+"""
 
 import time
 from collections.abc import Sequence
@@ -14,6 +17,7 @@ from embed.engines.engine import freeze
 from embed.errors import EngineError
 
 TRIAL_SECONDS = 1.0
+GLANCE_SECONDS = 0.2  # Enough to know whether the pass is short.
 # Converting a backbone and trying it takes a few seconds an engine. A shorter
 # pass has no use for it: engines differ by a tenth.
 WORTH_SECONDS = 60.0
@@ -69,10 +73,13 @@ def choose_engine(
         if len(names) == 1:
             best = engine
             break
-        rates[name] = measure_rate(engine, images)
+        rates[name] = measure_rate(engine, images, GLANCE_SECONDS)
+        is_short = num_views / rates[name] < WORTH_SECONDS
+        if not is_short:
+            rates[name] = measure_rate(engine, images, TRIAL_SECONDS)
         if best is None or rates[name] > WORTH_FACTOR * rates[best.name]:
             best = engine
-        if num_views / rates[name] < WORTH_SECONDS:
+        if is_short:
             break
     freeze.cache_clear()  # It holds all weights once more.
     if best is None:
@@ -86,9 +93,7 @@ def choose_engine(
     return best
 
 
-def measure_rate(
-    engine: Engine, images: np.ndarray, seconds: float = TRIAL_SECONDS
-) -> float:
+def measure_rate(engine: Engine, images: np.ndarray, seconds: float) -> float:
     """Returns the images a second that all streams of an engine run.
 
     Args:
@@ -115,7 +120,7 @@ def _describe(
     name: str, rates: dict[str, float], untried: Sequence[str]
 ) -> str:
     tried = ", ".join(f"{n} {rate:,.0f}" for n, rate in rates.items())
-    text = f"Engine: {name}. Views/s in a second's trial: {tried}"
+    text = f"Engine: {name}. Views/s in a short trial: {tried}"
     if untried:
         text += f"; {', '.join(untried)} not tried, the pass being short"
     return f"{text}."

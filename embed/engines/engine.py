@@ -94,13 +94,21 @@ def freeze(
     backbone: Backbone, input_shape: tuple[int, ...]
 ) -> "tf.types.experimental.ConcreteFunction":
     """Returns the backbone as a graph whose variables are constants."""
+    import keras
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
+    values = [(v, v.numpy()) for v in backbone.model.variables]
+
     @tf.function(input_signature=[tf.TensorSpec(input_shape, tf.float32)])
     def forward(images: Any) -> Any:
-        return backbone.model(images, training=False)
+        # Constants from the start: to convert variables takes half a second.
+        constants = [(v, tf.constant(value)) for v, value in values]
+        with keras.StatelessScope(state_mapping=constants):
+            return backbone.model(images, training=False)
 
-    return convert_to_constants.convert_variables_to_constants_v2(
-        forward.get_concrete_function()
-    )
+    concrete = forward.get_concrete_function()
+    if not concrete.captured_inputs:
+        return concrete
+    # A SavedModel inside keeps variables that Keras does not know.
+    return convert_to_constants.convert_variables_to_constants_v2(concrete)
