@@ -7,6 +7,7 @@ chunks of a `RowStream` are read in a thread while the one before is in use.
 import functools
 from collections.abc import Callable
 from collections.abc import Generator
+from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +19,8 @@ from embed.devices import prepare_devices
 from embed.rows import Rows
 from embed.storage.columns import ALIGNED_BYTES
 from embed.stream import RowStream
+from head.draws import draw_order
+from head.draws import draw_shares_of_views
 
 Chunk = tuple[Any, ...]  # Tensors: TensorFlow has no types.
 # A head keeps what it computes of a whole chunk of validation rows, a few
@@ -29,18 +32,19 @@ def feed_chunks(
     train: Rows | RowStream,
     val: Rows | RowStream | None,
     *,
-    epochs: int,
+    epochs: Iterable[int],
     batch_size: int,
     seed: int,
 ) -> Generator[Chunk | None, None, None]:
-    """Yields the chunks of all epochs in turn.
+    """Yields the chunks of some epochs, counted from 0, in turn.
 
     Each epoch is its training chunks, `None`, and, where there are validation
     rows, their chunks and `None`.
 
     Yields:
         For training the places of the chunk's rows in the order in which they
-        are drawn, int32 `(num_rows,)`, the view drawn of each, their vectors
+        are drawn, int32 `(num_rows,)`, the view drawn of each and its share
+        in a mixture of views, their vectors
         `(num_rows * num_views, feature_dim)` and their labels `(num_rows,)`;
         for validation vectors and labels.
 
@@ -61,7 +65,7 @@ def shape_of(rows: Rows | RowStream) -> tuple[int, ...]:
 def _list_loads(
     train: Rows | RowStream,
     val: Rows | RowStream | None,
-    epochs: int,
+    epochs: Iterable[int],
     batch_size: int,
     seed: int,
 ) -> Iterator[Callable[[], Chunk | None]]:
@@ -70,11 +74,12 @@ def _list_loads(
     if val is not None:
         val_pieces, read_val = _open(val, num_parts=NUM_VAL_PARTS)
     num_images, num_views, _ = shape_of(train)
-    for epoch in range(epochs):
-        order, views = _draw(num_images, num_views, seed, epoch)
+    for epoch in epochs:
+        order, views = draw_order(num_images, num_views, seed=seed, epoch=epoch)
+        shares = draw_shares_of_views(num_images, seed=seed, epoch=epoch)
         for piece in pieces:
             yield functools.partial(
-                _load_ordered, read, order[piece], views[piece]
+                _load_ordered, read, order[piece], views[piece], shares[piece]
             )
         yield _end
         if val is not None:
@@ -104,35 +109,18 @@ def _open(
     return [slice(None)], lambda places: tensors
 
 
-def _draw(
-    num_images: int, num_views: int, seed: int, epoch: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws the order of an epoch, and the view of each image in it.
-
-    They depend on their arguments alone, and not on how rows are read.
-    """
-    import tensorflow as tf
-
-    order = tf.random.experimental.stateless_shuffle(
-        tf.range(num_images), seed=[seed, 2 * epoch]
-    )
-    views = tf.random.stateless_uniform(
-        [num_images],
-        seed=[seed, 2 * epoch + 1],
-        maxval=num_views,
-        dtype=tf.int32,
-    )
-    return order.numpy(), views.numpy()
-
-
 def _load_ordered(
-    read: Callable[[np.ndarray], Chunk], order: np.ndarray, views: np.ndarray
+    read: Callable[[np.ndarray], Chunk],
+    order: np.ndarray,
+    views: np.ndarray,
+    shares: np.ndarray,
 ) -> Chunk:
     import tensorflow as tf
 
     rows = np.sort(order)
     places = np.searchsorted(rows, order).astype(np.int32)
-    return tf.constant(places), tf.constant(views), *read(rows)
+    drawn = tf.constant(places), tf.constant(views), tf.constant(shares)
+    return *drawn, *read(rows)
 
 
 def _to_tensors(rows: Rows) -> Chunk:

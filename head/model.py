@@ -1,6 +1,7 @@
 """The head: one feature vector to the logits of each class."""
 
 from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +45,13 @@ def build_head(
     # Each layer has a seed of its own, so that no two draw the same numbers.
     seeds = iter(np.random.SeedSequence(seed).generate_state(NUM_SEEDS))
 
-    def dense(units: int, name: str, activation: str | None) -> "keras.Layer":
+    def dense(units: int, name: str, **options: Any) -> "keras.Layer":
         initializer = keras.initializers.GlorotUniform(int(next(seeds)))
         return keras.layers.Dense(
             units,
-            activation=activation,
             kernel_initializer=initializer,
             name=name,
+            **options,
         )
 
     def dropout(x: "keras.KerasTensor") -> "keras.KerasTensor":
@@ -61,9 +62,18 @@ def build_head(
     x = _normalize(spec, features, train)
     # === Functional Model ===
     if spec.hidden_units:
-        x = dense(spec.hidden_units, "hidden", "relu")(dropout(x))
-    logits = dense(num_classes, "logits", None)(dropout(x))
-    return keras.Model(features, logits, name=NAME)
+        x = dense(spec.hidden_units, "hidden", activation="relu")(dropout(x))
+    if spec.temperature is None:
+        logits = dense(num_classes, "logits")(dropout(x))
+        return keras.Model(features, logits, name=NAME)
+    cosines = dense(
+        num_classes,
+        "cosines",
+        use_bias=False,
+        kernel_constraint=keras.constraints.UnitNorm(axis=0),
+    )(dropout(keras.layers.UnitNormalization(name="direction")(x)))
+    scale = keras.layers.Rescaling(1 / spec.temperature, name="logits")
+    return keras.Model(features, scale(cosines), name=NAME)
 
 
 def _normalize(

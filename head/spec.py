@@ -18,6 +18,7 @@ from embed.spec import CacheSpec
 BEST = "best.json"  # What a search calls the spec of its winner.
 
 Normalization = Literal["none", "l2", "sqrt", "standardize"]
+Schedule = Literal["constant", "cosine"]
 
 
 class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -38,6 +39,15 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
         normalization: What is done to each feature vector first: nothing,
             scale to unit length, signed square root, or standardise each
             feature by the training rows.
+        temperature: Of a cosine head: its logits are the cosines of the angles
+            between features and one vector a class, divided by it. `None` for
+            a dense layer.
+        schedule: Whether the learning rate stays, or falls to zero.
+        warmup_epochs: For how long the learning rate rises at first.
+        mixup: Parameter of the beta distribution by which each image is mixed
+            with another one; 0 for no mixtures.
+        view_mixing: Whether two views of an image are mixed, by shares drawn
+            anew each time, where otherwise one is drawn.
         fingerprint: Of the cache the spec was chosen on; `None` when it was
             chosen on none, as a recipe is.
         chosen_on: What that cache was made from; in a `best.json` alone.
@@ -51,6 +61,11 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     batch_size: int = pydantic.Field(default=32, ge=1)
     hidden_units: int = pydantic.Field(default=0, ge=0)
     normalization: Normalization = "none"
+    temperature: float | None = pydantic.Field(default=None, gt=0)
+    schedule: Schedule = "constant"
+    warmup_epochs: int = pydantic.Field(default=0, ge=0)
+    mixup: float = pydantic.Field(default=0.0, ge=0)
+    view_mixing: bool = False
     fingerprint: str | None = None
     # In no dump: class names may be thousands, and a spec lies in each trial.
     chosen_on: CacheSpec | None = pydantic.Field(default=None, exclude=True)

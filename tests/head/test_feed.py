@@ -30,7 +30,7 @@ def feed(train, val=None, *, epochs=1, batch_size=8, seed=0):
     """Returns the passes of a feed, each a list of its chunks as arrays."""
     passes = [[]]
     for chunk in feed_chunks(
-        train, val, epochs=epochs, batch_size=batch_size, seed=seed
+        train, val, epochs=range(epochs), batch_size=batch_size, seed=seed
     ):
         if chunk is None:
             passes.append([])
@@ -41,7 +41,7 @@ def feed(train, val=None, *, epochs=1, batch_size=8, seed=0):
 
 def drawn(chunk):
     """Returns the vectors and labels of a chunk as a training draws them."""
-    order, views, vectors, labels = chunk
+    order, views, _, vectors, labels = chunk
     return vectors[2 * order + views], labels[order]
 
 
@@ -110,7 +110,7 @@ def test_chunks_are_mixed_though_classes_are_sorted(cache):
     [chunks] = feed(stream_of(cache))
     features = cache.take(Selection("train")).features
 
-    first = chunks[0][2][::2]
+    first = chunks[0][3][::2]
     numbers = [
         int(np.flatnonzero((features[:, 0] == vector).all(axis=1))[0])
         for vector in first
@@ -144,7 +144,7 @@ def test_chunks_in_memory_stay_within_the_limit(cache, watch_cache):
     chunks = feed_chunks(
         stream_of(watched, split.train),
         stream_of(watched, split.val),
-        epochs=3,
+        epochs=range(3),
         batch_size=8,
         seed=0,
     )
@@ -160,7 +160,7 @@ def test_chunks_in_memory_stay_within_the_limit(cache, watch_cache):
 def test_rows_in_memory_are_not_copied(cache):
     """On a CPU the tensor is the array."""
     rows = cache.take(Selection("train"))
-    chunks = feed_chunks(rows, None, epochs=1, batch_size=8, seed=0)
+    chunks = feed_chunks(rows, None, epochs=[0], batch_size=8, seed=0)
 
     *_, vectors, _ = next(chunks)
     rows.features[0, 0, 0] = 42

@@ -93,3 +93,20 @@ def test_standardize_does_not_blow_up_a_constant_feature(rows):
     vector[0, 0] = 1.0
 
     assert np.asarray(head.get_layer("standardize")(vector))[0, 0] < 20
+
+
+def test_a_cosine_head_answers_cosines(rows):
+    """Divided by the temperature: 0.6 of (3, 4) along the first axis."""
+    head = build(rows, temperature=0.1)
+    kernel = np.eye(6, 3, dtype=np.float32)
+    head.get_layer("cosines").set_weights([kernel])
+    features = np.array([[3, 4, 0, 0, 0, 0]], np.float32)
+
+    logits = np.asarray(head(features))
+
+    np.testing.assert_allclose(logits, [[6, 8, 0]], rtol=1e-6)
+
+
+def test_a_cosine_head_has_no_bias(rows):
+    """One vector a class and nothing else."""
+    assert build(rows, temperature=0.1).count_params() == 6 * 3

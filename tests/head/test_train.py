@@ -11,6 +11,7 @@ from embed.errors import PipelineError
 from embed.splits import Selection
 from embed.splits import split_train
 from embed.stream import RowStream
+from head.draws import draw_shares_of_images
 from head.spec import HeadSpec
 from head.train import DivergedError
 from head.train import prepare_threads
@@ -239,3 +240,67 @@ def test_a_limit_without_room_for_a_batch_is_refused(draw_cache, tmp_path):
 
     with pytest.raises(PipelineError, match="--memory-limit 2048"):
         train(rows)
+
+
+def test_a_cosine_head_keeps_its_vectors_at_unit_length(rows):
+    """After every step, so that its logits stay cosines."""
+    trained = train(rows, temperature=0.1, learning_rate=0.1)
+
+    [kernel] = trained.model.get_layer("cosines").get_weights()
+    np.testing.assert_allclose(np.linalg.norm(kernel, axis=0), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mixup": 0.4},
+        {"view_mixing": True},
+        {"schedule": "cosine"},
+        {"warmup_epochs": 2},
+        {"temperature": 0.1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("batch_size", [8, 7])
+def test_every_option_changes_what_is_learnt(rows, changes, batch_size):
+    """And the same seed gives the same bits again."""
+    first, again = (
+        weights_of(train(rows, batch_size=batch_size, **changes))
+        for _ in range(2)
+    )
+    without = weights_of(train(rows, batch_size=batch_size))
+
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, without)
+
+
+def test_mixup_trains_on_mixtures(rows):
+    """A step on two images is one on their mixtures, by hand.
+
+    With one share for the batch, the two mixtures are share and rest of
+    both, features as targets.
+    """
+    two = rows.take(np.array([0, 1]))
+    two = dataclasses.replace(two, features=two.features[:, :1])
+    options = {"batch_size": 2, "epochs": 1, "dropout": 0.0}
+    start = train(two, **options, learning_rate=1e-30).model
+    share = draw_shares_of_images(0.4, 1, seed=0, epoch=0)[0]
+    vectors, targets = two.features[:, 0], np.eye(3)[two.labels]
+    reference = keras.models.clone_model(start)
+    reference.set_weights(start.get_weights())
+    reference.compile(
+        optimizer=keras.optimizers.Adam(1e-2),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+    )
+
+    trained = train(two, **options, learning_rate=1e-2, mixup=0.4)
+    reference.train_on_batch(
+        share * vectors + (1 - share) * vectors[::-1],
+        share * targets + (1 - share) * targets[::-1],
+    )
+
+    np.testing.assert_allclose(
+        weights_of(trained),
+        np.concatenate([w.ravel() for w in reference.get_weights()]),
+        atol=1e-5,
+    )
