@@ -31,21 +31,47 @@ class ByteDropout(keras.layers.Dropout):
         """
         if not training or not self.rate:
             return inputs
-        num_dropped = min(max(round(self.rate * NUM_LEVELS), 1), NUM_LEVELS - 1)
-        shape = tf.shape(inputs)
-        size = tf.size(inputs)
-        words = tf.random.stateless_uniform(
-            [-(-size // BYTES_A_WORD)],
-            seed=tf.cast(self.seed_generator.next(), tf.int32),
-            minval=None,
-            maxval=None,
-            dtype=tf.uint32,
-        )
-        drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size]
-        # 1 where the byte is `num_dropped` or more; faster than to compare.
-        levels = tf.cast(tf.reshape(drawn, shape), inputs.dtype)
-        is_kept = tf.clip_by_value(levels - (num_dropped - 1.0), 0.0, 1.0)
-        return inputs * is_kept * (NUM_LEVELS / (NUM_LEVELS - num_dropped))
+        drawn = draw_bytes(self.seed_generator.next(), tf.shape(inputs))
+        num_dropped = count_dropped(self.rate)
+        return keep(inputs, drawn, num_dropped) * scale_of(num_dropped)
+
+
+def draw_bytes(seed: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Draws a byte for each element.
+
+    Args:
+        seed: Of the layer, and the number of the call, uint32 `(2,)`.
+        shape: Of the bytes.
+    """
+    size = tf.reduce_prod(shape)
+    words = tf.random.stateless_uniform(
+        [-(-size // BYTES_A_WORD)],
+        seed=tf.cast(seed, tf.int32),
+        minval=None,
+        maxval=None,
+        dtype=tf.uint32,
+    )
+    drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size]
+    return tf.reshape(drawn, shape)
+
+
+def count_dropped(rate: float) -> int:
+    """Returns how many of the 256 values of a byte drop an element."""
+    if not rate:
+        return 0
+    return min(max(round(rate * NUM_LEVELS), 1), NUM_LEVELS - 1)
+
+
+def keep(inputs: tf.Tensor, drawn: tf.Tensor, num_dropped: Any) -> tf.Tensor:
+    """Sets to zero what the bytes say; what is kept is not scaled yet."""
+    # 1 where the byte is `num_dropped` or more; faster than to compare.
+    levels = tf.cast(drawn, inputs.dtype)
+    return inputs * tf.clip_by_value(levels - (num_dropped - 1.0), 0.0, 1.0)
+
+
+def scale_of(num_dropped: Any) -> Any:
+    """Returns by what the kept inputs are scaled."""
+    return NUM_LEVELS / (NUM_LEVELS - num_dropped)
 
 
 def draw_by_bytes(model: keras.Model) -> keras.Model:

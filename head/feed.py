@@ -57,6 +57,18 @@ def feed_chunks(
         yield from map_ahead(pool, lambda load: load(), loads, num_ahead=1)
 
 
+def feed_rows(rows: Rows | RowStream) -> Iterator[Chunk]:
+    """Yields the chunks of validation rows: vectors and labels, in order.
+
+    Raises:
+        CorruptCacheError: If a row is not what was written.
+    """
+    pieces, read = _open(rows, num_parts=NUM_VAL_PARTS)
+    places = np.arange(len(rows))
+    for piece in pieces:
+        yield read(places[piece])
+
+
 def shape_of(rows: Rows | RowStream) -> tuple[int, ...]:
     """Returns `(num_images, num_views, feature_dim)`."""
     return rows.features.shape if isinstance(rows, Rows) else rows.shape

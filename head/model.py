@@ -1,5 +1,6 @@
 """The head: one feature vector to the logits of each class."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -10,6 +11,7 @@ from embed.stream import RowStream
 from head.feed import shape_of
 from head.moments import compute_moments
 from head.spec import HeadSpec
+from head.spec import Normalization
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +61,7 @@ def build_head(
 
     # === Layers ===
     features = keras.Input((shape_of(train)[-1],), name="features")
-    x = _normalize(spec, features, train)
+    x = create_normalizer(spec.normalization, train)(features)
     # === Functional Model ===
     if spec.hidden_units:
         x = dense(spec.hidden_units, "hidden", activation="relu")(dropout(x))
@@ -76,24 +78,31 @@ def build_head(
     return keras.Model(features, scale(cosines), name=NAME)
 
 
-def _normalize(
-    spec: HeadSpec, features: "keras.KerasTensor", train: Rows | RowStream
-) -> "keras.KerasTensor":
+def create_normalizer(
+    normalization: Normalization, train: Rows | RowStream
+) -> Callable[[Any], Any]:
+    """Returns what normalises features, tensors as well as Keras's.
+
+    Args:
+        normalization: How.
+        train: Training rows, by which `standardize` centres and scales.
+    """
     import keras
 
-    if spec.normalization == "l2":
-        return keras.layers.UnitNormalization(name="l2")(features)
-    if spec.normalization == "sqrt":
+    if normalization == "l2":
+        return keras.layers.UnitNormalization(name="l2")
+    if normalization == "sqrt":
         # The power transform of Perronnin et al. (2010), "Improving the
         # Fisher kernel": it tames the few large features.
-        magnitude = keras.ops.sqrt(keras.ops.abs(features))
-        return keras.ops.sign(features) * magnitude
-    if spec.normalization == "standardize":
+        return lambda features: (
+            keras.ops.sign(features) * keras.ops.sqrt(keras.ops.abs(features))
+        )
+    if normalization == "standardize":
         moments = compute_moments(train)
         floor = MIN_VARIANCE_SHARE * moments.variance.mean()
         return keras.layers.Normalization(
             mean=moments.mean.tolist(),
             variance=np.maximum(moments.variance, floor).tolist(),
             name="standardize",
-        )(features)
-    return features
+        )
+    return lambda features: features

@@ -1,0 +1,140 @@
+"""The batches that heads train on side by side, drawn once for all of them.
+
+Heads of one seed see the same images and views in the same order, and their
+dropout decides by the same random bytes, as each would alone. So rows are
+gathered, normalised and drawn for once, however many heads there are.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from head.dropout import draw_bytes
+from head.feed import Chunk
+from head.mixing import gather_views
+
+# Prepared at a time: in all the ways in which heads may want them they are
+# still near the processor when the last head takes them.
+MOST_BATCHES = 16
+
+Normalizer = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """Some batches of an epoch, of one number and size.
+
+    Args:
+        vectors: `(num_rows * num_views, feature_dim)`; those drawn are among
+            them.
+        places: Of the images drawn, int32 `(num_batches, batch_size)`; what
+            fills the last batch up is image 0.
+        views: Drawn of each, int32 `(num_batches, batch_size)`.
+        shares: Of that view in a mixture `(num_batches, batch_size)`.
+        labels: int32 `(num_batches, batch_size)`.
+        weights: 1, and 0 for what fills up `(num_batches, batch_size)`.
+        num_views: Views of an image.
+        num_steps: Batches that are more than filling.
+        first_step: Number of the first one in the training, from 0.
+    """
+
+    vectors: tf.Tensor
+    places: tf.Tensor
+    views: tf.Tensor
+    shares: tf.Tensor
+    labels: tf.Tensor
+    weights: tf.Tensor
+    num_views: int
+    num_steps: int
+    first_step: int
+
+    def gather(self, *, is_mixed: bool, normalizer: Normalizer) -> tf.Tensor:
+        """Returns features `(num_batches, batch_size, feature_dim)`.
+
+        Args:
+            is_mixed: Whether two views of each image are mixed.
+            normalizer: What heads do to features first.
+        """
+        places, views, shares = (
+            tf.reshape(of, [-1])
+            for of in (self.places, self.views, self.shares)
+        )
+        features = gather_views(
+            self.vectors,
+            places,
+            views,
+            shares if is_mixed else None,
+            self.num_views,
+        )
+        shape = (*self.places.shape, self.vectors.shape[-1])
+        return tf.reshape(normalizer(features), shape)
+
+    def draw_bytes(self, seed: int, size: int) -> tf.Tensor:
+        """Draws what dropout decides by.
+
+        Args:
+            seed: Of the layer.
+            size: Number of its inputs.
+
+        Returns:
+            uint8 `(num_batches, batch_size, size)`.
+        """
+        steps = self.first_step + tf.range(self.places.shape[0])
+        return _draw_bytes(
+            tf.constant(seed, tf.uint32), steps, self.places.shape[1], size
+        )
+
+
+def divide(
+    chunk: Chunk,
+    *,
+    batch_size: int,
+    num_views: int,
+    first_step: int,
+    num_batches: int,
+) -> Iterator[Batches]:
+    """Divides a chunk of training rows.
+
+    Args:
+        chunk: What `head.feed` yields.
+        batch_size: Images a batch.
+        num_views: Views of an image.
+        first_step: Number of the chunk's first step in the training.
+        num_batches: Batches to prepare at a time.
+    """
+    order, views, shares, vectors, labels = chunk
+    num_rows = len(order)
+    rows_each = num_batches * batch_size
+    columns = order, views, shares, tf.gather(labels, order), tf.ones(num_rows)
+    for start in range(0, num_rows, rows_each):
+        rows = min(rows_each, num_rows - start)
+        padded = (
+            tf.reshape(
+                tf.pad(of[start : start + rows], [[0, rows_each - rows]]),
+                (num_batches, batch_size),
+            )
+            for of in columns
+        )
+        yield Batches(
+            vectors,
+            *padded,
+            num_views=num_views,
+            num_steps=-(-rows // batch_size),
+            first_step=first_step + start // batch_size,
+        )
+
+
+@tf.function
+def _draw_bytes(
+    seed: tf.Tensor, steps: tf.Tensor, batch_size: int, size: int
+) -> tf.Tensor:
+    return tf.map_fn(
+        lambda step: draw_bytes(
+            tf.stack([seed, tf.cast(step, tf.uint32)]),
+            tf.constant([batch_size, size]),
+        ),
+        steps,
+        fn_output_signature=tf.TensorSpec((batch_size, size), tf.uint8),
+    )
