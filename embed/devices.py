@@ -61,19 +61,22 @@ def prepare_devices() -> Devices:
     )
 
 
-def use_one_thread() -> None:
-    """Has TensorFlow compute in one thread.
+def use_threads(num_threads: int) -> None:
+    """Has TensorFlow compute each operation in one thread.
 
     For what is one small operation after another, as the training of a head
     is: handing them from thread to thread costs two fifths of the time on 2
     cores. It holds for the process, and does nothing where TensorFlow has
     computed before.
+
+    Args:
+        num_threads: Operations at the same time: as many as trainings.
     """
     with quiet_start(), contextlib.suppress(RuntimeError):
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(num_threads)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """The head: one feature vector to the logits of each class."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -80,7 +79,7 @@ def build_head(
 
 def create_normalizer(
     normalization: Normalization, train: Rows | RowStream
-) -> Callable[[Any], Any]:
+) -> Any:
     """Returns what normalises features, tensors as well as Keras's.
 
     Args:
@@ -100,9 +99,11 @@ def create_normalizer(
     if normalization == "standardize":
         moments = compute_moments(train)
         floor = MIN_VARIANCE_SHARE * moments.variance.mean()
-        return keras.layers.Normalization(
+        layer = keras.layers.Normalization(
             mean=moments.mean.tolist(),
             variance=np.maximum(moments.variance, floor).tolist(),
             name="standardize",
         )
+        layer.build((None, len(moments.mean)))  # Or a graph might do it.
+        return layer
     return lambda features: features

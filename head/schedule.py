@@ -14,7 +14,8 @@ def learning_rates(spec: HeadSpec, num_batches: int) -> np.ndarray:
 
     It rises linearly for the warm-up, which leaves no step without a rate,
     and then stays, or falls to zero along half a cosine (Loshchilov and
-    Hutter, 2017, without restarts).
+    Hutter, 2017, without restarts). A rate that stays is the same step by
+    step whatever the number of epochs, so that a training can be continued.
 
     Args:
         spec: Rate, schedule, and epochs of the warm-up and in all.
@@ -24,7 +25,7 @@ def learning_rates(spec: HeadSpec, num_batches: int) -> np.ndarray:
         float32 `(num_steps,)`.
     """
     step = np.arange(spec.epochs * num_batches)
-    num_warm = min(spec.warmup_epochs, spec.epochs) * num_batches
+    num_warm = spec.warmup_epochs * num_batches
     factor = np.minimum((step + 1) / max(num_warm, 1), 1.0)
     if spec.schedule == "cosine":
         num_left = max(len(step) - num_warm, 1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embed.devices import seed_everything
-from embed.devices import use_one_thread
+from embed.devices import use_threads
 from embed.errors import PipelineError
 from embed.rows import Rows
 from embed.stream import RowStream
@@ -66,7 +66,7 @@ def prepare_threads(*, feature_dim: int, num_classes: int) -> None:
         num_classes: Number of classes.
     """
     if feature_dim * num_classes <= MOST_WEIGHTS_OF_ONE_THREAD:
-        use_one_thread()
+        use_threads(1)
 
 
 def train_head(

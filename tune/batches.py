@@ -14,10 +14,11 @@ import tensorflow as tf
 from head.dropout import draw_bytes
 from head.feed import Chunk
 from head.mixing import gather_views
+from head.mixing import partners_of
 
-# Prepared at a time: in all the ways in which heads may want them they are
-# still near the processor when the last head takes them.
-MOST_BATCHES = 16
+# Of features, prepared at a time in each way in which heads may want them: to
+# start a head on less takes as long as some of its steps.
+MOST_BYTES = 32 * 2**20
 
 Normalizer = Callable[[tf.Tensor], tf.Tensor]
 
@@ -34,6 +35,8 @@ class Batches:
         views: Drawn of each, int32 `(num_batches, batch_size)`.
         shares: Of that view in a mixture `(num_batches, batch_size)`.
         labels: int32 `(num_batches, batch_size)`.
+        partners: Places in the batch of the images that each is mixed with,
+            int32 `(num_batches, batch_size)`.
         weights: 1, and 0 for what fills up `(num_batches, batch_size)`.
         num_views: Views of an image.
         num_steps: Batches that are more than filling.
@@ -45,6 +48,7 @@ class Batches:
     views: tf.Tensor
     shares: tf.Tensor
     labels: tf.Tensor
+    partners: tf.Tensor
     weights: tf.Tensor
     num_views: int
     num_steps: int
@@ -110,7 +114,7 @@ def divide(
     columns = order, views, shares, tf.gather(labels, order), tf.ones(num_rows)
     for start in range(0, num_rows, rows_each):
         rows = min(rows_each, num_rows - start)
-        padded = (
+        places, view, share, label, weight = (
             tf.reshape(
                 tf.pad(of[start : start + rows], [[0, rows_each - rows]]),
                 (num_batches, batch_size),
@@ -118,12 +122,34 @@ def divide(
             for of in columns
         )
         yield Batches(
-            vectors,
-            *padded,
+            vectors=vectors,
+            places=places,
+            views=view,
+            shares=share,
+            labels=label,
+            partners=partners_of(
+                tf.maximum(
+                    tf.reduce_sum(tf.cast(weight, tf.int32), 1, True), 1
+                ),
+                batch_size,
+            ),
+            weights=weight,
             num_views=num_views,
             num_steps=-(-rows // batch_size),
             first_step=first_step + start // batch_size,
         )
+
+
+def count_batches(num_images: int, batch_size: int, feature_dim: int) -> int:
+    """Returns how many batches to prepare at a time.
+
+    Args:
+        num_images: Of an epoch.
+        batch_size: Images a batch.
+        feature_dim: Number of features a vector.
+    """
+    batch_bytes = 4 * batch_size * feature_dim  # In float32.
+    return min(max(MOST_BYTES // batch_bytes, 1), -(-num_images // batch_size))
 
 
 @tf.function

@@ -40,6 +40,9 @@ def run_search_command(
     max_epochs: Annotated[
         int, typer.Option(min=1, help="Epochs of a trial, at most.")
     ] = 60,
+    parallel: Annotated[
+        int, typer.Option(min=1, help="Heads to draw and train at once.")
+    ] = 16,
     cache: CacheOption = None,
     seed: SeedOption = 0,
     memory_limit: MemoryLimitOption = None,
@@ -65,16 +68,14 @@ def run_search_command(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
         from embed.artifacts import find_cache
+        from embed.devices import num_cpu_threads
         from embed.devices import prepare_devices
-        from head.train import prepare_threads
+        from embed.devices import use_threads
 
         opened = find_cache(artifacts, cache)
         if cache is None:
             console.say(f"Cache: {opened.path} (the newest).")
-        prepare_threads(
-            feature_dim=opened.feature_dim,
-            num_classes=len(opened.spec.class_names),
-        )
+        use_threads(num_cpu_threads())
         prepare_devices()
 
         from tune.report import format_table
@@ -85,6 +86,7 @@ def run_search_command(
             oracle=oracle,
             max_trials=max_trials,
             max_epochs=max_epochs,
+            parallel=parallel,
             seed=seed,
             artifacts_dir=artifacts,
             memory_limit=memory_limit,

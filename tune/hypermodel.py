@@ -1,108 +1,105 @@
-"""Runs the trials that an oracle proposes."""
+"""Runs the trials that an oracle proposes, several at once."""
 
 import functools
-import math
-import time
 from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus
-from keras_tuner.errors import FailedTrialError
 
-from embed.rows import Rows
-from embed.stream import RowStream
 from head.spec import HeadSpec
-from head.train import DivergedError
-from head.train import train_head
 from tune.oracles import OBJECTIVE
 from tune.oracles import create_oracle
+from tune.slot import Arrays
 from tune.space import suggest_spec
 from tune.spec import SearchSpec
 from tune.trials import TrialRecord
 from tune.trials import TrialStore
+from tune.vectorized import Outcome
+from tune.vectorized import Task
+from tune.vectorized import VectorizedTrainer
 
 TUNER = "tuner"  # Folder of what KerasTuner writes; nobody reads it again.
 
 
 class TrialRunner:
-    """Trains the head of a trial, or looks up how that went before.
+    """Trains the heads of trials, or looks up how that went before.
 
     Every trial trains with the same seed: trials differ by their specs
     alone, and a refit with that seed on the same rows repeats the score.
 
     Args:
-        train: Rows to fit on.
-        val: Rows to score by.
-        num_classes: Number of classes.
-        seed: Of every training.
+        trainer: What trains them.
         store: Records of the trials that are finished.
         on_trained: Called after each trial that is not looked up.
     """
 
     def __init__(
         self,
-        *,
-        train: Rows | RowStream,
-        val: Rows | RowStream,
-        num_classes: int,
-        seed: int,
+        trainer: VectorizedTrainer,
         store: TrialStore,
         on_trained: Callable[[], None],
     ) -> None:
-        self._train, self._val = train, val
-        self._num_classes, self._seed = num_classes, seed
-        self._store, self._on_trained = store, on_trained
+        self._trainer, self._store = trainer, store
+        self._on_trained = on_trained
 
-    def run(self, trial_id: str, spec: HeadSpec) -> TrialRecord:
-        """Returns the record of a trial, training its head if it has none."""
-        record = self._store.find(trial_id, spec)
-        if record is None:
-            record = self._train_trial(trial_id, spec)
-            self._store.add(record)
-            self._on_trained()
-        return record
+    def run(
+        self,
+        trials: Mapping[str, HeadSpec],
+        parents: Mapping[str, tuple[str, int]] | None = None,
+    ) -> list[TrialRecord]:
+        """Returns the records of trials; trains those that have none.
 
-    def _train_trial(self, trial_id: str, spec: HeadSpec) -> TrialRecord:
-        """Trains a head; that it diverges is a result, all else an error."""
-        began = time.monotonic()
-        val_accuracy, val_loss, message = None, None, ""
-        try:
-            val_accuracy, val_loss = self._train_and_score(spec)
-        except DivergedError as error:
-            message = str(error)
-        # A process that trains hundreds of heads must not keep their graphs;
-        # this collects garbage too.
-        keras.backend.clear_session()
-        return TrialRecord(
-            trial_id=trial_id,
-            spec=spec,
-            status="failed" if message else "completed",
-            val_accuracy=val_accuracy,
-            val_loss=val_loss,
-            seconds=time.monotonic() - began,
-            message=message,
-        )
+        A trial that diverges has failed; all else that goes wrong is an error.
 
-    def _train_and_score(self, spec: HeadSpec) -> tuple[float, float]:
-        """Returns validation accuracy and loss after the last epoch."""
-        history = train_head(
-            spec,
-            train=self._train,
-            val=self._val,
-            num_classes=self._num_classes,
-            seed=self._seed,
-        ).history
-        loss = history["val_loss"][-1]
-        if not math.isfinite(loss):
-            raise DivergedError(
-                f"The training diverged. Expected: a finite validation loss. "
-                f"Received: {loss}. Lower the learning rate, which is "
-                f"{spec.learning_rate}."
+        Args:
+            trials: Spec by id.
+            parents: By id the trial whose training is gone on with, and the
+                number of its epochs. Where its state is not known any more
+                the training begins anew, and comes to the same.
+        """
+        missing = {
+            trial_id: spec
+            for trial_id, spec in trials.items()
+            if self._store.find(trial_id, spec) is None
+        }
+        ids = list(missing)
+
+        def add(place: int, outcome: Outcome, state: Arrays) -> None:
+            trial_id = ids[place]
+            if parents is not None and outcome.val_accuracy is not None:
+                self._store.save_state(trial_id, state)
+            self._store.add(
+                TrialRecord(
+                    trial_id=trial_id,
+                    spec=missing[trial_id],
+                    status="failed" if outcome.message else "completed",
+                    val_accuracy=outcome.val_accuracy,
+                    val_loss=outcome.val_loss,
+                    seconds=outcome.seconds,
+                    message=outcome.message,
+                )
             )
-        return history["val_accuracy"][-1], loss
+            self._on_trained()
+
+        self._trainer.train(
+            [
+                self._create_task(spec, (parents or {}).get(trial_id))
+                for trial_id, spec in missing.items()
+            ],
+            add,
+        )
+        return [self._store.get(trial_id) for trial_id in trials]
+
+    def _create_task(
+        self, spec: HeadSpec, parent: tuple[str, int] | None
+    ) -> Task:
+        state = self._store.load_state(parent[0]) if parent else None
+        if parent is None or state is None:
+            return Task(spec)
+        return Task(spec, first_epoch=parent[1], state=state)
 
 
 class HeadTuner(BaseTuner):
@@ -110,15 +107,22 @@ class HeadTuner(BaseTuner):
 
     Args:
         spec: What to search.
-        runner: What runs a trial.
+        num_views: Views of an image, which may be mixed if there are two.
+        runner: What runs the trials.
         folder: Where KerasTuner may write.
     """
 
     def __init__(
-        self, spec: SearchSpec, *, runner: TrialRunner, folder: Path
+        self,
+        spec: SearchSpec,
+        *,
+        num_views: int,
+        runner: TrialRunner,
+        folder: Path,
     ) -> None:
         self._runner = runner
-        self._records: list[TrialRecord] = []
+        self._num_at_once = spec.parallel
+        self._continues = spec.oracle == "hyperband"
         super().__init__(
             oracle=create_oracle(
                 spec.oracle,
@@ -130,6 +134,7 @@ class HeadTuner(BaseTuner):
                 suggest_spec,
                 oracle=spec.oracle,
                 max_epochs=spec.max_epochs,
+                num_views=num_views,
                 fingerprint=spec.fingerprint,
             ),
             directory=str(folder),
@@ -140,34 +145,60 @@ class HeadTuner(BaseTuner):
     def search(self) -> list[TrialRecord]:
         """Runs the trials until the oracle has no more.
 
-        KerasTuner's own loop takes any exception for a bad trial; here a
-        trial fails by `FailedTrialError` alone, and all else is an error.
+        KerasTuner's own loop runs one at a time and takes any exception for a
+        bad trial; here a trial fails by diverging alone, and all else is an
+        error.
 
         Returns:
             The records, in the order of the oracle.
         """
-        while True:
-            trial = self.oracle.create_trial(self.tuner_id)
-            if trial.status == TrialStatus.STOPPED:
-                return self._records
-            try:
-                metrics = self.run_trial(trial)
-            except FailedTrialError as error:
-                trial.status, trial.message = TrialStatus.FAILED, str(error)
-            else:
-                self.oracle.update_trial(trial.trial_id, metrics)
-                trial.status = TrialStatus.COMPLETED
-            self.on_trial_end(trial)
+        records: list[TrialRecord] = []
+        while trials := self._draw_trials():
+            specs = {
+                trial.trial_id: self.hypermodel.build(trial.hyperparameters)
+                for trial in trials
+            }
+            parents = (
+                {
+                    trial.trial_id: parent
+                    for trial in trials
+                    if (parent := _parent_of(trial))
+                }
+                if self._continues
+                else None
+            )
+            found = self._runner.run(specs, parents)
+            for trial, record in zip(trials, found, strict=True):
+                self._report(trial, record)
+            records += found
+        return records
 
-    def run_trial(self, trial: Trial) -> dict[str, float]:
-        """Returns the metrics of a trial.
+    def _draw_trials(self) -> list[Trial]:
+        """Asks the oracle for as many trials as it has now."""
+        trials = []
+        for number in range(self._num_at_once):
+            trial = self.oracle.create_trial(f"{self.tuner_id}-{number}")
+            if trial.status in (TrialStatus.STOPPED, TrialStatus.IDLE):
+                break
+            trials.append(trial)
+        return trials
 
-        Raises:
-            FailedTrialError: If its training diverged.
-        """
-        spec = self.hypermodel.build(trial.hyperparameters)
-        record = self._runner.run(trial.trial_id, spec)
-        self._records.append(record)
+    def _report(self, trial: Trial, record: TrialRecord) -> None:
+        """Tells the oracle how a trial went."""
         if record.val_accuracy is None or record.val_loss is None:
-            raise FailedTrialError(record.message)
-        return {OBJECTIVE: record.val_accuracy, "val_loss": record.val_loss}
+            trial.status, trial.message = TrialStatus.FAILED, record.message
+        else:
+            self.oracle.update_trial(
+                trial.trial_id,
+                {OBJECTIVE: record.val_accuracy, "val_loss": record.val_loss},
+            )
+            trial.status = TrialStatus.COMPLETED
+        self.on_trial_end(trial)
+
+
+def _parent_of(trial: Trial) -> tuple[str, int] | None:
+    """Returns the trial that Hyperband goes on with, and its epochs."""
+    values = trial.hyperparameters.values
+    if "tuner/trial_id" not in values:
+        return None
+    return values["tuner/trial_id"], values["tuner/initial_epoch"]

@@ -31,6 +31,7 @@ from tune.trials import rank_trials
 from tune.trials import read_trials
 
 SPEC, SUMMARY, TRIALS = "spec.json", "search.json", "trials"
+STATES = "states"  # While a search runs.
 TABLE, PICTURE = "trials.csv", "search.png"
 SEARCH_COMMAND = "python -m tune search"
 

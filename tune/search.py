@@ -1,9 +1,6 @@
 """Run a search: the reference recipe, then the trials of an oracle."""
 
-import contextlib
-import gc
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from embed.artifacts import SEARCHES
@@ -31,6 +28,7 @@ from tune.report import describe_outcome
 from tune.report import format_csv
 from tune.results import PICTURE
 from tune.results import SPEC
+from tune.results import STATES
 from tune.results import SUMMARY
 from tune.results import TABLE
 from tune.results import TRIALS
@@ -44,6 +42,7 @@ from tune.trials import REFERENCE
 from tune.trials import TrialRecord
 from tune.trials import TrialStore
 from tune.trials import rank_trials
+from tune.vectorized import VectorizedTrainer
 
 
 def run_search(
@@ -52,6 +51,7 @@ def run_search(
     oracle: OracleName,
     max_trials: int,
     max_epochs: int,
+    parallel: int,
     seed: int,
     artifacts_dir: Path,
     memory_limit: int | None = None,
@@ -68,6 +68,7 @@ def run_search(
         oracle: What proposes the trials.
         max_trials: Largest number of trials, the reference recipe not counted.
         max_epochs: Largest number of epochs of a trial.
+        parallel: Trials that are drawn and trained at once.
         seed: Of the oracle and of every training.
         artifacts_dir: Where searches are kept.
         memory_limit: Bytes that features may take; more are streamed, to the
@@ -85,6 +86,7 @@ def run_search(
         oracle=oracle,
         max_trials=max_trials,
         max_epochs=max_epochs,
+        parallel=parallel,
         seed=seed,
     )
     searches_dir = make_folder(artifacts_dir / SEARCHES)
@@ -119,32 +121,35 @@ def _search(
         f"{len(train):,} training and {len(val):,} validation images, "
         f"{prepare_devices().describe()}."
     )
-    store = TrialStore(folder / TRIALS)
+    store = TrialStore(folder / TRIALS, folder / STATES)
     num_trials = _count_trials(spec, console)
     earlier = store.records
     if earlier:
         console.say(f"Going on from {len(earlier)} finished trials.")
-    with (
-        console.progress(
-            "Search", num_trials + 1, "trials", len(earlier)
-        ) as progress,
-        _frozen_heap(),
-    ):
+    with console.progress(
+        "Search", num_trials + 1, "trials", len(earlier)
+    ) as progress:
         runner = TrialRunner(
-            train=train,
-            val=val,
-            num_classes=len(cache.spec.class_names),
-            seed=spec.seed,
-            store=store,
+            VectorizedTrainer(
+                train=train,
+                val=val,
+                num_classes=len(cache.spec.class_names),
+                seed=spec.seed,
+            ),
+            store,
             on_trained=lambda: progress.advance(1, _describe_best(store)),
         )
-        reference = {"fingerprint": cache.fingerprint}
-        records = [
-            runner.run(
-                REFERENCE, RECIPES[REFERENCE].model_copy(update=reference)
-            ),
-            *HeadTuner(spec, runner=runner, folder=folder).search(),
-        ]
+        reference = RECIPES[REFERENCE].model_copy(
+            update={"fingerprint": cache.fingerprint}
+        )
+        tuner = HeadTuner(
+            spec,
+            num_views=len(cache.spec.views),
+            runner=runner,
+            folder=folder,
+        )
+        records = [*runner.run({REFERENCE: reference}), *tuner.search()]
+    store.forget_states()
     seconds = sum(trial.seconds for trial in earlier)
     seconds += time.monotonic() - began
     _write(rank_trials(records), cache, spec, folder, seconds)
@@ -212,16 +217,3 @@ def _name_search(cache: FeatureCache, spec: SearchSpec) -> str:
     """Returns `DATASET-ORACLE-DIGEST`, the first two being for people."""
     dataset = name_dataset(cache.spec.dataset)
     return f"{dataset}-{spec.oracle}-{spec.digest()}"
-
-
-@contextlib.contextmanager
-def _frozen_heap() -> Iterator[None]:
-    """Spares the garbage collector what was there before the trials.
-
-    It runs after every trial and would look through all of TensorFlow: 0.2 s.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

@@ -1,15 +1,25 @@
 """A head in training beside others: what it is and how far it is."""
 
+import math
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from embed.rows import Rows
+from embed.stream import RowStream
 from head.draws import draw_shares_of_images
 from head.dropout import count_dropped
+from head.model import build_head
 from head.schedule import learning_rates
 from head.spec import HeadSpec
 from tune.batches import Batches
+
+Arrays = list[np.ndarray]
+BETA_1, BETA_2 = 0.9, 0.999  # Of Adam, as Keras sets them.
+NUM_DROPPED, SMOOTHING, SHARPNESS = range(3)  # Places of hyperparameters.
+RATE, POWER_1, POWER_2, DECAY, SHARE = range(5)  # Columns of a plan.
 
 
 class Slot:
@@ -17,7 +27,8 @@ class Slot:
 
     Args:
         spec: What is trained.
-        weights: Those to begin with, in the order of the Keras model.
+        state: To begin with: the weights in the order of the Keras model, then
+            the first moments of Adam of each, then the second ones.
         dropouts: Seed and number of inputs of each dropout layer.
         num_batches: Steps an epoch.
         seed: Of mixtures.
@@ -26,7 +37,7 @@ class Slot:
     def __init__(
         self,
         spec: HeadSpec,
-        weights: Sequence[np.ndarray],
+        state: Sequence[np.ndarray],
         dropouts: Sequence[tuple[int, int]],
         *,
         num_batches: int,
@@ -34,16 +45,12 @@ class Slot:
     ) -> None:
         self.spec = spec
         self.dropouts = dropouts
-        self.weights = [tf.Variable(weight) for weight in weights]
-        self.moments = [  # Of Adam: all first ones, then all second ones.
-            tf.Variable(np.zeros_like(weight))
-            for _ in range(2)
-            for weight in weights
-        ]
+        variables = [tf.Variable(array) for array in state]
+        self.weights = variables[: len(variables) // 3]
+        self.moments = variables[len(self.weights) :]
         self.hyperparameters = tf.constant(
             [
                 count_dropped(spec.dropout),
-                spec.weight_decay,
                 spec.label_smoothing,
                 1 / (spec.temperature or 1.0),
             ],
@@ -60,22 +67,102 @@ class Slot:
         return self.spec.hidden_units > 0, self.spec.temperature is not None
 
     @property
+    def is_sound(self) -> bool:
+        """Whether the losses of the epoch so far are numbers."""
+        return math.isfinite(self.loss)
+
+    @property
+    def state(self) -> list[np.ndarray]:
+        """What the training can be gone on with."""
+        return [of.numpy() for of in (*self.weights, *self.moments)]
+
+    @property
     def num_weights(self) -> int:
         """Numbers that are trained."""
         return sum(int(np.prod(weight.shape)) for weight in self.weights)
 
-    def rates(self, batches: Batches) -> tf.Tensor:
-        """Returns the learning rate of each step."""
-        start = batches.first_step
-        return tf.constant(self._rates[start : start + batches.num_steps])
+    def plan(self, batches: Batches) -> tf.Tensor:
+        """Returns what is known of the steps of some batches beforehand.
 
-    def draw_shares(self, batches: Batches) -> tf.Tensor:
-        """Returns what share of its mixtures the images of each batch have."""
-        drawn = draw_shares_of_images(
-            self.spec.mixup,
-            self._num_batches,
-            seed=self._seed,
-            epoch=batches.first_step // self._num_batches,
+        Returns:
+            float32 `(num_batches, 5)`, 0 for filling. The columns are `RATE`,
+            the learning rate; `POWER_1` and `POWER_2` of Adam's betas;
+            `DECAY`, the share by which weights shrink; `SHARE`, that which
+            images have of their mixtures.
+        """
+        epoch, first = divmod(batches.first_step, self._num_batches)
+        shares = draw_shares_of_images(
+            self.spec.mixup, self._num_batches, seed=self._seed, epoch=epoch
         )
-        start = batches.first_step % self._num_batches
-        return tf.constant(drawn[start : start + batches.num_steps])
+        start, stop = batches.first_step, batches.first_step + batches.num_steps
+        numbers = np.arange(start + 1, stop + 1)
+        rates = self._rates[start:stop]
+        columns = {
+            RATE: rates,
+            POWER_1: BETA_1**numbers,
+            POWER_2: BETA_2**numbers,
+            DECAY: self.spec.weight_decay * rates,
+            SHARE: shares[first : first + batches.num_steps],
+        }
+        plan = np.zeros((batches.labels.shape[0], len(columns)), np.float32)
+        for place, column in columns.items():
+            plan[: batches.num_steps, place] = column
+        return tf.constant(plan)
+
+
+class SlotFactory:
+    """Creates heads that begin as those that Keras builds.
+
+    Args:
+        train: Training rows.
+        num_classes: Number of classes.
+        seed: Of weights, dropout and mixtures.
+    """
+
+    def __init__(
+        self, train: Rows | RowStream, num_classes: int, seed: int
+    ) -> None:
+        self._train, self._num_classes, self._seed = train, num_classes, seed
+        # By what decides on shapes: all heads of one seed begin alike.
+        self._weights: dict[tuple[int, bool], Arrays] = {}
+        self._dropouts: dict[tuple[int, bool], list[tuple[int, int]]] = {}
+
+    def create(
+        self, spec: HeadSpec, state: Arrays | None, *, num_batches: int
+    ) -> Slot:
+        """Creates a head.
+
+        Args:
+            spec: What is trained.
+            state: Where to go on; `None` for the beginning.
+            num_batches: Steps an epoch.
+        """
+        structure = spec.hidden_units, spec.temperature is not None
+        if structure not in self._weights:
+            self._build(structure, spec)
+        weights = self._weights[structure]
+        moments = [np.zeros_like(weight) for weight in 2 * weights]
+        return Slot(
+            spec,
+            state or [*weights, *moments],
+            self._dropouts[structure],
+            num_batches=num_batches,
+            seed=self._seed,
+        )
+
+    def _build(self, structure: tuple[int, bool], spec: HeadSpec) -> None:
+        """Looks up weights and seeds in a head that Keras builds."""
+        model = build_head(
+            spec.model_copy(update={"normalization": "none"}),
+            train=self._train,
+            num_classes=self._num_classes,
+            seed=self._seed,
+        )
+        self._weights[structure] = [
+            weight.numpy() for weight in model.trainable_variables
+        ]
+        self._dropouts[structure] = [
+            (layer.seed, layer.output.shape[-1])
+            for layer in model.layers
+            if isinstance(layer, keras.layers.Dropout)
+        ]

@@ -9,7 +9,7 @@ import pydantic
 
 OracleName = Literal["random", "bayesian", "hyperband", "grid"]
 
-SPACE_VERSION = 1  # Increment when `tune.space` asks or answers otherwise.
+SPACE_VERSION = 2  # Increment when `tune.space` asks or answers otherwise.
 DIGEST_DIGITS = 10  # 40 bits: enough to name folders.
 
 
@@ -22,6 +22,8 @@ class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
         oracle: What proposes the trials.
         max_trials: Largest number of trials.
         max_epochs: Largest number of epochs of a trial.
+        parallel: Trials that are drawn at once: Bayes and Hyperband propose
+            others when they know less.
         seed: Of the oracle and of every training.
         space_version: Of `tune.space`.
         keras_tuner: Version of the package, whose oracles differ by version.
@@ -32,6 +34,7 @@ class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     oracle: OracleName
     max_trials: int = pydantic.Field(ge=1)
     max_epochs: int = pydantic.Field(ge=1)
+    parallel: int = pydantic.Field(ge=1)
     seed: int = pydantic.Field(ge=0)
     space_version: int = SPACE_VERSION
     keras_tuner: str = pydantic.Field(

@@ -1,6 +1,8 @@
 """The trials of a search, finished ones only: one JSON file each.
 
     trials/ID.json     a `TrialRecord`; ID counts from 0, or is `reference`
+    states/ID.npz      weights and moments of a trial that Hyperband may go on
+                       with; gone when the search has finished
 
 A file is there whole or not at all. A search that was killed is run again
 from its start: an oracle that is told the same scores proposes the same
@@ -9,10 +11,13 @@ that KerasTuner saves of an oracle is ever read, neither another search's nor
 half a file, and every oracle resumes to the table that it would have given.
 """
 
+import shutil
 from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pydantic
 
 from embed.artifacts import write_text
@@ -74,10 +79,11 @@ class TrialStore:
 
     Args:
         folder: Where they lie.
+        states_dir: Where states of trainings lie.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, states_dir: Path) -> None:
+        self._folder, self._states_dir = folder, states_dir
         self._records = {r.trial_id: r for r in read_trials(folder)}
 
     @property
@@ -90,12 +96,37 @@ class TrialStore:
         record = self._records.get(trial_id)
         return record if record is not None and record.spec == spec else None
 
+    def get(self, trial_id: str) -> TrialRecord:
+        """Returns the record of a trial that has one."""
+        return self._records[trial_id]
+
     def add(self, record: TrialRecord) -> None:
         """Writes the record of a trial."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{record.trial_id}.json"
         write_text(path, record.model_dump_json(indent=2))
         self._records[record.trial_id] = record
+
+    def save_state(self, trial_id: str, state: Sequence[np.ndarray]) -> None:
+        """Writes what the training of a trial can be gone on with."""
+        self._states_dir.mkdir(parents=True, exist_ok=True)
+        path = self._states_dir / f"{trial_id}.npz"
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, *state)
+        part.replace(path)
+
+    def load_state(self, trial_id: str) -> list[np.ndarray] | None:
+        """Reads it; `None` where there is none."""
+        path = self._states_dir / f"{trial_id}.npz"
+        if not path.is_file():
+            return None
+        with np.load(path) as arrays:
+            return [arrays[f"arr_{n}"] for n in range(len(arrays.files))]
+
+    def forget_states(self) -> None:
+        """Removes the states of all trials."""
+        shutil.rmtree(self._states_dir, ignore_errors=True)
 
 
 def read_trials(folder: Path) -> list[TrialRecord]:

@@ -15,33 +15,31 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
-import keras
-import numpy as np
-
 from embed.devices import num_cpu_threads
 from embed.devices import seed_everything
 from embed.rows import Rows
 from embed.stream import RowStream
+from head.feed import Chunk
 from head.feed import feed_chunks
-from head.feed import feed_rows
 from head.feed import shape_of
-from head.model import build_head
 from head.model import create_normalizer
 from head.spec import HeadSpec
 from head.spec import Normalization
-from tune.batches import MOST_BATCHES
 from tune.batches import Batches
+from tune.batches import count_batches
 from tune.batches import divide
+from tune.scoring import Scoring
+from tune.slot import Arrays
 from tune.slot import Slot
+from tune.slot import SlotFactory
 from tune.steps import Steps
-
-PIECE_ROWS = 4096  # Validation rows that are normalised at a time.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,18 +54,28 @@ class Outcome:
         message: Why it failed, or `""`.
     """
 
-    val_accuracy: float | None
-    val_loss: float | None
-    seconds: float
+    val_accuracy: float | None = None
+    val_loss: float | None = None
+    seconds: float = 0.0
     message: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class _Beginning:
-    """What heads of one structure have before they are trained."""
+class Task:
+    """A head to train.
 
-    weights: list[np.ndarray]
-    dropouts: list[tuple[int, int]]
+    Args:
+        spec: What and how.
+        first_epoch: Where to go on, counted from 0; 0 for the beginning.
+        state: What a training up to there left; `None` at the beginning.
+    """
+
+    spec: HeadSpec
+    first_epoch: int = 0
+    state: Arrays | None = None
+
+
+OnEnd = Callable[[int, Outcome, Arrays], None]
 
 
 class VectorizedTrainer:
@@ -88,98 +96,143 @@ class VectorizedTrainer:
         num_classes: int,
         seed: int,
     ) -> None:
-        self._train_rows, self._val_rows = train, val
-        self._num_classes, self._seed = num_classes, seed
+        self._train_rows = train
+        self._seed = seed
         self._num_images, self._num_views, self._feature_dim = shape_of(train)
         self._normalizers = {
             name: create_normalizer(name, train)
             for name in get_args(Normalization)
         }
         self._steps = Steps(self._normalizers, num_classes)
-        self._beginnings: dict[tuple[int, bool], _Beginning] = {}
+        self._scoring = Scoring(val, self._normalizers, self._steps)
+        self._factory = SlotFactory(train, num_classes, seed)
 
-    def train(
-        self,
-        specs: Sequence[HeadSpec],
-        on_outcome: Callable[[int, Outcome], None],
-    ) -> None:
-        """Trains heads, those of one batch size at once.
+    def train(self, tasks: Sequence[Task], on_end: OnEnd) -> None:
+        """Trains heads, all that take the same batches at once.
 
         Args:
-            specs: What to train.
-            on_outcome: Called with the place of a spec in `specs` and how its
-                training ended, as soon as it has.
+            tasks: What to train.
+            on_end: Called with the place of a task in `tasks`, how its
+                training ended and the state it is in, as soon as it has.
 
         Raises:
             PipelineError: If a stream's memory limit has no room for a batch.
         """
         seed_everything(self._seed)
+        groups: dict[tuple[int, int], dict[int, Task]] = {}
+        for place, task in enumerate(tasks):
+            same = task.spec.batch_size, task.first_epoch
+            groups.setdefault(same, {})[place] = task
         with ThreadPoolExecutor(num_cpu_threads()) as pool:
-            for batch_size in dict.fromkeys(spec.batch_size for spec in specs):
-                group = {
-                    place: spec
-                    for place, spec in enumerate(specs)
-                    if spec.batch_size == batch_size
+            for (batch_size, first_epoch), group in groups.items():
+                slots = {
+                    place: self._factory.create(
+                        task.spec,
+                        task.state,
+                        num_batches=self._count_batches(batch_size),
+                    )
+                    for place, task in group.items()
                 }
-                self._train_group(group, batch_size, on_outcome, pool)
+                self._train_group(slots, batch_size, first_epoch, on_end, pool)
 
     def _train_group(
         self,
-        group: Mapping[int, HeadSpec],
+        slots: dict[int, Slot],
         batch_size: int,
-        on_outcome: Callable[[int, Outcome], None],
+        first_epoch: int,
+        on_end: OnEnd,
         pool: Executor,
     ) -> None:
-        """Trains heads side by side."""
-        num_batches = -(-self._num_images // batch_size)  # An epoch.
-        slots = {
-            place: self._create_slot(spec, num_batches)
-            for place, spec in group.items()
-        }
+        """Trains heads side by side until the last one has ended."""
+        epochs = range(first_epoch, max(s.spec.epochs for s in slots.values()))
         chunks = feed_chunks(
             self._train_rows,
             None,
-            epochs=range(max(spec.epochs for spec in group.values())),
+            epochs=epochs,
             batch_size=batch_size,
             seed=self._seed,
         )
-        step = 0
         with contextlib.closing(chunks):
-            for epoch in range(max(s.spec.epochs for s in slots.values())):
+            for epoch in epochs:
                 began = time.monotonic()
-                for slot in slots.values():
-                    slot.loss = 0.0
-                for chunk in iter(chunks.__next__, None):
-                    for batches in divide(
-                        chunk,
-                        batch_size=batch_size,
-                        num_views=self._num_views,
-                        first_step=step,
-                        num_batches=min(MOST_BATCHES, num_batches),
-                    ):
-                        self._take_steps(list(slots.values()), batches, pool)
-                        step += batches.num_steps
-                    del chunk
+                self._run_epoch(
+                    list(slots.values()),
+                    iter(chunks.__next__, None),
+                    batch_size,
+                    epoch,
+                    pool,
+                )
                 ended = {
                     place: slot
                     for place, slot in slots.items()
-                    if not math.isfinite(slot.loss)
-                    or slot.spec.epochs == epoch + 1
+                    if slot.spec.epochs == epoch + 1 or not slot.is_sound
                 }
                 outcomes = self._judge(ended, epoch, pool)
                 share = (time.monotonic() - began) / len(slots)
                 for slot in slots.values():
                     slot.seconds += share
-                for place, slot in ended.items():
-                    on_outcome(
-                        place,
-                        dataclasses.replace(
-                            outcomes[place], seconds=slot.seconds
-                        ),
-                    )
-                    del slots[place]
-                if not slots:
+                for place, outcome in outcomes.items():
+                    slot = slots.pop(place)
+                    timed = dataclasses.replace(outcome, seconds=slot.seconds)
+                    on_end(place, timed, slot.state)
+                if not slots:  # Those that were left may have diverged.
                     return
+
+    def _run_epoch(
+        self,
+        slots: Sequence[Slot],
+        chunks: Iterator[Chunk],
+        batch_size: int,
+        epoch: int,
+        pool: Executor,
+    ) -> None:
+        """Takes the steps of an epoch with every head."""
+        num_batches = self._count_batches(batch_size)
+        step = epoch * num_batches
+        for slot in slots:
+            slot.loss = 0.0
+        for chunk in chunks:
+            for batches in divide(
+                chunk,
+                batch_size=batch_size,
+                num_views=self._num_views,
+                first_step=step,
+                num_batches=count_batches(
+                    self._num_images, batch_size, self._feature_dim
+                ),
+            ):
+                self._take_steps(slots, batches, pool)
+                step += batches.num_steps
+            del chunk  # Once the next is asked for, another one is read.
+
+    def _judge(
+        self, slots: Mapping[int, Slot], epoch: int, pool: Executor
+    ) -> dict[int, Outcome]:
+        """Scores heads whose training has ended."""
+        sound = {place: s for place, s in slots.items() if s.is_sound}
+        scores = dict(
+            zip(
+                sound,
+                self._scoring.score(list(sound.values()), pool),
+                strict=True,
+            )
+        )
+        outcomes = {}
+        for place, slot in slots.items():
+            accuracy, loss = scores.get(place, (None, slot.loss))
+            if math.isfinite(loss):
+                outcomes[place] = Outcome(accuracy, loss)
+            else:
+                outcomes[place] = Outcome(
+                    message=f"The training diverged in epoch {epoch + 1}. "
+                    f"Expected: a finite loss. Received: loss={loss}. Lower "
+                    f"the learning rate, which is {slot.spec.learning_rate}."
+                )
+        return outcomes
+
+    def _count_batches(self, batch_size: int) -> int:
+        """Returns the steps of an epoch."""
+        return -(-self._num_images // batch_size)
 
     def _take_steps(
         self, slots: Sequence[Slot], batches: Batches, pool: Executor
@@ -214,105 +267,10 @@ class VectorizedTrainer:
         for slot, loss in zip(ordered, pool.map(take, ordered), strict=True):
             slot.loss += loss
 
-    def _judge(
-        self, slots: Mapping[int, Slot], epoch: int, pool: Executor
-    ) -> dict[int, Outcome]:
-        """Scores heads whose training has ended."""
-        outcomes = {
-            place: Outcome(
-                None,
-                None,
-                0.0,
-                f"The training diverged in epoch {epoch + 1}. Expected: a "
-                f"finite loss. Received: loss={slot.loss}. Lower the learning "
-                f"rate, which is {slot.spec.learning_rate}.",
-            )
-            for place, slot in slots.items()
-            if not math.isfinite(slot.loss)
-        }
-        sound = {p: s for p, s in slots.items() if p not in outcomes}
-        if not sound:
-            return outcomes
-        sums = dict.fromkeys(sound, np.zeros(2))
-        for vectors, labels in self._read_val():
-            features = {
-                name: self._normalizers[name](vectors)
-                for name in {s.spec.normalization for s in sound.values()}
-            }
-            judged = pool.map(
-                lambda slot, features=features, labels=labels: (
-                    self._steps.judge(
-                        slot, features[slot.spec.normalization], labels
-                    )
-                ),
-                sound.values(),
-            )
-            for place, found in zip(sound, judged, strict=True):
-                sums[place] = sums[place] + found
-        for place, slot in sound.items():
-            loss, num_right = (sums[place] / len(self._val_rows)).tolist()
-            outcomes[place] = Outcome(num_right, loss, 0.0)
-            if not math.isfinite(loss):
-                outcomes[place] = Outcome(
-                    None,
-                    None,
-                    0.0,
-                    "The training diverged. Expected: a finite validation "
-                    f"loss. Received: {loss}. Lower the learning rate, which "
-                    f"is {slot.spec.learning_rate}.",
-                )
-        return outcomes
-
-    def _read_val(self):
-        """Yields view 0 of validation rows and their labels, in pieces."""
-        for vectors, labels in feed_rows(self._val_rows):
-            for start in range(0, len(labels), PIECE_ROWS):
-                stop = start + PIECE_ROWS
-                yield (
-                    vectors[
-                        start * self._num_views : stop * self._num_views : (
-                            self._num_views
-                        )
-                    ],
-                    labels[start:stop],
-                )
-
-    def _create_slot(self, spec: HeadSpec, num_batches: int) -> Slot:
-        """Returns a head that is to be trained."""
-        structure = spec.hidden_units, spec.temperature is not None
-        if structure not in self._beginnings:
-            self._beginnings[structure] = self._build(spec)
-        beginning = self._beginnings[structure]
-        return Slot(
-            spec,
-            beginning.weights,
-            beginning.dropouts,
-            num_batches=num_batches,
-            seed=self._seed,
-        )
-
-    def _build(self, spec: HeadSpec) -> _Beginning:
-        """Looks up what Keras would begin with."""
-        model = build_head(
-            spec.model_copy(update={"normalization": "none"}),
-            train=self._train_rows,
-            num_classes=self._num_classes,
-            seed=self._seed,
-        )
-        dropouts = [
-            (layer.seed, layer.output.shape[-1])
-            for layer in model.layers
-            if isinstance(layer, keras.layers.Dropout)
-        ]
-        return _Beginning(
-            [variable.numpy() for variable in model.trainable_variables],
-            dropouts,
-        )
-
 
 def _kind_of_features(spec: HeadSpec) -> tuple[bool, Normalization]:
     """Returns whether views are mixed, and what is done to features first.
 
-    Where images are mixed nothing is, for they are normalised afterwards.
+    Where images are mixed nothing is: mixtures are normalised afterwards.
     """
     return spec.view_mixing, "none" if spec.mixup else spec.normalization

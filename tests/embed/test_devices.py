@@ -114,11 +114,11 @@ def test_seed_makes_what_follows_the_same():
 @pytest.mark.parametrize("is_before", [True, False])
 def test_one_thread_is_for_what_has_not_computed_yet(is_before):
     """Set before TensorFlow computes it holds; later it changes nothing."""
-    calls = ["use_one_thread()", "tf.constant(1) + 1"]
+    calls = ["use_threads(1)", "tf.constant(1) + 1"]
     program = "\n".join(
         [
             "import tensorflow as tf",
-            "from embed.devices import use_one_thread",
+            "from embed.devices import use_threads",
             *(calls if is_before else reversed(calls)),
             "print(tf.config.threading.get_intra_op_parallelism_threads(),",
             "      tf.config.threading.get_inter_op_parallelism_threads())",

@@ -42,11 +42,20 @@ def test_a_warm_up_rises_in_equal_steps(schedule):
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_a_training_may_be_all_warm_up(schedule):
-    """One that is longer than the training is cut to it."""
-    rates = rates_of(schedule=schedule, warmup_epochs=99)
+def test_a_training_may_end_in_its_warm_up(schedule):
+    """After a tenth of it, say."""
+    rates = rates_of(schedule=schedule, warmup_epochs=100)
 
-    np.testing.assert_allclose(rates, 0.5 * np.arange(1, 41) / 40)
+    np.testing.assert_allclose(rates, 0.5 * np.arange(1, 41) / 400, rtol=1e-6)
+
+
+def test_more_epochs_change_no_rate_that_stays():
+    """The first steps are those of a shorter training."""
+    shorter, longer = (
+        rates_of(epochs=epochs, warmup_epochs=3) for epochs in (2, 9)
+    )
+
+    np.testing.assert_array_equal(longer[: len(shorter)], shorter)
 
 
 def test_an_optimizer_of_keras_follows_the_list():

@@ -155,9 +155,7 @@ def test_small_heads_are_trained_in_one_thread(
 ):
     """A large one is left all threads that there are."""
     calls = []
-    monkeypatch.setattr(
-        head.train, "use_one_thread", lambda: calls.append(None)
-    )
+    monkeypatch.setattr(head.train, "use_threads", calls.append)
 
     prepare_threads(feature_dim=1792, num_classes=num_classes)
 

@@ -1,13 +1,14 @@
 """Small caches for the tests of `tune`, drawn and not embedded."""
 
+import functools
 import zlib
 
 import numpy as np
 import pytest
 
 from embed.console import Console
-from head.train import TrainedHead
 from tune.search import run_search
+from tune.vectorized import Outcome
 
 
 @pytest.fixture(name="make_cache")
@@ -24,35 +25,68 @@ def _cache(make_cache):
     return make_cache("tiny.h5")
 
 
-@pytest.fixture(name="train_at_once")
-def _train_at_once(monkeypatch):
+class DrawingTrainer:
     """Draws heads from spec and seed instead of training them.
 
     Training takes a second and is deterministic; what oracles and files do
     with its scores is tested with these.
 
+    Args:
+        val: Rows to score by.
+        num_classes: Number of classes.
+        seed: Of the heads.
+        specs: Receives the specs of the heads that are asked for.
+        diverges: Tells for a spec whether its training fails.
+    """
+
+    def __init__(self, *, val, num_classes, seed, specs, diverges, **_):
+        self.val, self.num_classes, self.seed = val, num_classes, seed
+        self.specs, self.diverges = specs, diverges
+
+    def train(self, tasks, on_end):
+        """Ends each at once."""
+        for place, task in enumerate(tasks):
+            self.specs.append(task.spec)
+            on_end(place, self.judge(task.spec), [np.zeros(1)])
+
+    def judge(self, spec):
+        """Returns how a drawn head does on view 0 of the validation rows."""
+        if self.diverges(spec):
+            return Outcome(message="The training diverged.")
+        key = zlib.crc32(spec.to_json().encode()) + self.seed
+        rng = np.random.default_rng(key)
+        features, labels = self.val.features[:, 0], self.val.labels
+        logits = features @ rng.normal(
+            size=(features.shape[-1], self.num_classes)
+        )
+        is_right = logits.argmax(-1) == labels
+        losses = np.logaddexp.reduce(logits, axis=-1)
+        losses = losses - logits[np.arange(len(labels)), labels]
+        return Outcome(float(is_right.mean()), float(losses.mean()))
+
+
+@pytest.fixture(name="diverging")
+def _diverging():
+    """Kinds of specs whose training shall fail, as functions of a spec."""
+    return []
+
+
+@pytest.fixture(name="train_at_once")
+def _train_at_once(monkeypatch, diverging):
+    """Has heads drawn that are asked for, see `DrawingTrainer`.
+
     Returns:
         The specs of the heads that were asked for.
     """
     specs = []
-
-    def train_head(spec, *, train, val, num_classes, seed):
-        specs.append(spec)
-        rng = np.random.default_rng(zlib.crc32(spec.to_json().encode()) + seed)
-        weights = rng.normal(size=(train.features.shape[-1], num_classes))
-        logits = val.features[:, 0] @ weights
-        is_right = logits.argmax(-1) == val.labels
-        of_true = np.take_along_axis(logits, val.labels[:, np.newaxis], -1)[
-            :, 0
-        ]
-        losses = np.logaddexp.reduce(logits, axis=-1) - of_true
-        history = {
-            "val_accuracy": [float(is_right.mean())],
-            "val_loss": [float(losses.mean())],
-        }
-        return TrainedHead(None, history)
-
-    monkeypatch.setattr("tune.hypermodel.train_head", train_head)
+    monkeypatch.setattr(
+        "tune.search.VectorizedTrainer",
+        functools.partial(
+            DrawingTrainer,
+            specs=specs,
+            diverges=lambda spec: any(is_so(spec) for is_so in diverging),
+        ),
+    )
     monkeypatch.setattr("tune.search.draw_search", lambda trials, path: None)
     return specs
 
@@ -66,6 +100,7 @@ def _search(cache, tmp_path):
             "oracle": "random",
             "max_trials": 5,
             "max_epochs": 4,
+            "parallel": 3,
             "seed": 0,
             "artifacts_dir": tmp_path / "artifacts",
             "is_overwrite": False,

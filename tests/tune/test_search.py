@@ -22,7 +22,6 @@ from embed.splits import Selection
 from embed.splits import split_train
 from head.spec import RECIPES
 from head.spec import load_spec
-from head.train import DivergedError
 from head.train import train_head
 from tune import space
 from tune.folder import SearchFolder
@@ -95,7 +94,8 @@ def test_a_refit_repeats_the_score(search, cache):
             num_classes=3,
             seed=3,
         )
-        assert refit.history["val_accuracy"][-1] == trial.val_accuracy
+        score = refit.history["val_accuracy"][-1]
+        assert score == pytest.approx(trial.val_accuracy)
 
 
 def test_the_test_split_is_not_read(search, cache):
@@ -173,13 +173,18 @@ def test_a_killed_search_goes_on(search, cache, tmp_path):
     ) as process:
         trials_dir = wait_for_trials(tmp_path / "artifacts", process)
         process.kill()
-    store = TrialStore(trials_dir)
+    store = TrialStore(trials_dir, trials_dir.with_name("states"))
     specs = {trial.trial_id: trial.spec for trial in store.records}
 
     with pytest.raises(KeyboardInterrupt):
-        search(max_trials=300, max_epochs=1, console=InterruptingConsole(1))
+        search(
+            max_trials=300,
+            max_epochs=1,
+            parallel=16,
+            console=InterruptingConsole(1),
+        )
 
-    later = TrialStore(trials_dir)
+    later = TrialStore(trials_dir, trials_dir.with_name("states"))
     assert len(later.records) == len(specs) + 1
     assert all(later.find(name, spec) for name, spec in specs.items())
 
@@ -274,7 +279,7 @@ def test_our_own_bug_stops_the_search(search, monkeypatch):
     def planted_bug(*args, **kwargs):
         raise TypeError("planted")
 
-    monkeypatch.setattr("tune.hypermodel.train_head", planted_bug)
+    monkeypatch.setattr("tune.slot.build_head", planted_bug)
 
     with pytest.raises(TypeError, match="planted") as raised:
         search()
@@ -296,18 +301,10 @@ def test_a_trial_that_diverges_fails_alone(search, monkeypatch):
     assert result.summary.num_trials == 2
 
 
-def test_three_failures_in_a_row_are_no_end(search, train_at_once, monkeypatch):
+@pytest.mark.usefixtures("train_at_once")
+def test_three_failures_in_a_row_are_no_end(search, diverging):
     """KerasTuner would stop there."""
-    from tune import hypermodel
-
-    train = hypermodel.train_head
-
-    def diverge(spec, **rows):
-        if spec.normalization != "l2":
-            raise DivergedError("The training diverged.")
-        return train(spec, **rows)
-
-    monkeypatch.setattr("tune.hypermodel.train_head", diverge)
+    diverging.append(lambda spec: spec.normalization != "l2")
 
     result = search(max_trials=20)
 
@@ -316,13 +313,10 @@ def test_three_failures_in_a_row_are_no_end(search, train_at_once, monkeypatch):
     assert result.trials[0].spec.normalization == "l2"
 
 
-def test_no_winner_is_an_error(search, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("train_at_once")
+def test_no_winner_is_an_error(search, diverging, tmp_path):
     """Where every trial failed there is no best.json, and it is said why."""
-
-    def diverge(*args, **kwargs):
-        raise DivergedError("The training diverged.")
-
-    monkeypatch.setattr("tune.hypermodel.train_head", diverge)
+    diverging.append(lambda spec: True)
 
     with pytest.raises(PipelineError, match="embed info"):
         search()
@@ -379,10 +373,12 @@ def test_too_few_images_are_refused(search, make_cache):
 
 @pytest.mark.usefixtures("train_at_once")
 def test_a_grid_that_is_cut_short_says_so(search, capsys):
-    """Of 256 points only the first few are tried, without a silent end."""
+    """Of 3,072 points only the first few are tried, without a silent end."""
     search(oracle="grid", console=Console())
 
-    assert "--max-trials 256" in capsys.readouterr().err
+    assert (
+        f"--max-trials {space.count_grid_points()}" in capsys.readouterr().err
+    )
 
 
 def wait_for_trials(artifacts_dir, process):

@@ -1,5 +1,6 @@
 """Tests for `tune.trials`."""
 
+import numpy as np
 import pytest
 
 from embed.errors import PipelineError
@@ -42,15 +43,20 @@ def test_records_round_trip(tmp_path):
     """What is stored is what is read, to the last bit of a score."""
     record = create_record("0", 0.1 + 0.2, 1 / 3, dropout=0.123)
 
-    TrialStore(tmp_path / "trials").add(record)
+    TrialStore(tmp_path / "trials", tmp_path / "states").add(record)
 
-    assert TrialStore(tmp_path / "trials").find("0", record.spec) == record
+    assert (
+        TrialStore(tmp_path / "trials", tmp_path / "states").find(
+            "0", record.spec
+        )
+        == record
+    )
     assert read_trials(tmp_path / "trials") == [record]
 
 
 def test_a_record_of_another_spec_is_not_used(tmp_path):
     """A trial is looked up by number and by what was trained."""
-    store = TrialStore(tmp_path)
+    store = TrialStore(tmp_path, tmp_path / "states")
     store.add(create_record("0", fingerprint="one"))
 
     assert store.find("0", HeadSpec(fingerprint="other")) is None
@@ -70,3 +76,18 @@ def test_a_foreign_file_is_named(tmp_path):
 
     with pytest.raises(PipelineError, match="run the search again"):
         read_trials(tmp_path)
+
+
+def test_states_round_trip_until_they_are_forgotten(tmp_path):
+    """Every array in its place and shape."""
+    store = TrialStore(tmp_path / "trials", tmp_path / "states")
+    state = [np.arange(6.0).reshape(2, 3), np.zeros(0), np.ones(1)]
+
+    store.save_state("3", state)
+    again = TrialStore(tmp_path / "trials", tmp_path / "states")
+
+    for found, expected in zip(again.load_state("3"), state, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert again.load_state("4") is None
+    again.forget_states()
+    assert again.load_state("3") is None

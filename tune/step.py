@@ -1,0 +1,156 @@
+"""One step of a head, inside a graph: forward, backward and Adam, written out.
+
+Adam is one operation of TensorFlow, where Keras takes a dozen passes over all
+weights. A scale by dropout is applied to what is smaller, after the product.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from head.dropout import keep
+from head.dropout import scale_of
+from tune.slot import BETA_1
+from tune.slot import BETA_2
+from tune.slot import DECAY
+from tune.slot import NUM_DROPPED
+from tune.slot import POWER_1
+from tune.slot import POWER_2
+from tune.slot import RATE
+from tune.slot import SHARPNESS
+
+EPSILON = 1e-7  # Of Adam, as Keras sets it.
+UNIT_NORM_EPSILON = 1e-7  # Of Keras's constraint.
+MIN_LENGTH = 1e-12  # Of Keras's unit normalisation.
+
+Kind = tuple[bool, bool]  # Has a hidden layer; has cosines for logits.
+
+
+def take_step(
+    kind: tuple[bool, bool],
+    weights: Sequence[tf.Variable],
+    moments: Sequence[tf.Variable],
+    hyperparameters: tf.Tensor,
+    *,
+    features: tf.Tensor,
+    wanted: tf.Tensor,
+    error_weights: tf.Tensor,
+    drawn: Sequence[tf.Tensor],
+    planned: tf.Tensor,
+) -> tf.Tensor:
+    """Takes one step, inside a graph.
+
+    Args:
+        kind: Of the slot; so are the next three.
+        weights: Changed.
+        moments: Of Adam, the first ones of all weights, then the second ones;
+            changed.
+        hyperparameters: Of the slot.
+        features: Normalised `(batch, feature_dim)`.
+        wanted: Shares of the classes `(batch, num_classes)`.
+        error_weights: Of each image in the mean `(batch,)`.
+        drawn: Bytes for each dropout, in the order of the layers.
+        planned: For this step, see `Slot.plan`.
+
+    Returns:
+        The loss: infinite or no number where the training diverges.
+    """
+    has_hidden, has_cosines = kind
+    num_dropped, sharpness = (
+        hyperparameters[place] for place in (NUM_DROPPED, SHARPNESS)
+    )
+    rate, power_1, power_2, decay = (
+        planned[place] for place in (RATE, POWER_1, POWER_2, DECAY)
+    )
+    scale = scale_of(num_dropped)
+    kernel = weights[-1] if has_cosines else weights[-2]
+    # === Forward ===
+    inputs = features
+    if has_hidden:
+        dropped = keep(features, drawn[0], num_dropped)
+        inputs = tf.nn.relu(tf.matmul(dropped, weights[0]) * scale + weights[1])
+    last = inputs
+    if has_cosines:
+        length = tf.maximum(tf.norm(inputs, axis=1, keepdims=True), MIN_LENGTH)
+        last = inputs / length
+    factor = scale * sharpness if has_cosines else scale
+    kept = keep(last, drawn[-1], num_dropped)
+    logits = tf.matmul(kept, kernel) * factor
+    if not has_cosines:
+        logits += weights[-1]
+    losses, errors = tf.raw_ops.SoftmaxCrossEntropyWithLogits(
+        features=logits, labels=wanted
+    )
+    # === Backward ===
+    errors *= error_weights[:, tf.newaxis]
+    scaled = errors * factor
+    gradients = [tf.matmul(kept, scaled, transpose_a=True)]
+    if not has_cosines:
+        gradients.append(tf.reduce_sum(errors, axis=0))
+    if has_hidden:
+        back = tf.matmul(scaled, kernel, transpose_b=True)
+        back = keep(back, drawn[-1], num_dropped)
+        if has_cosines:
+            along = tf.reduce_sum(last * back, axis=1, keepdims=True)
+            back = (back - last * along) / length
+        back = tf.raw_ops.ReluGrad(gradients=back, features=inputs)
+        gradients = [
+            tf.matmul(dropped, back * scale, transpose_a=True),
+            tf.reduce_sum(back, axis=0),
+            *gradients,
+        ]
+    # === Update ===
+    tf.cond(
+        decay > 0,
+        lambda: _shrink(weights, decay),
+        lambda: 0.0,
+    )
+    for number, (weight, gradient) in enumerate(
+        zip(weights, gradients, strict=True)
+    ):
+        tf.raw_ops.ResourceApplyAdam(
+            var=weight.handle,
+            m=moments[number].handle,
+            v=moments[len(weights) + number].handle,
+            beta1_power=power_1,
+            beta2_power=power_2,
+            lr=rate,
+            beta1=BETA_1,
+            beta2=BETA_2,
+            epsilon=EPSILON,
+            grad=gradient,
+        )
+    if has_cosines:
+        norms = tf.norm(kernel.read_value(), axis=0, keepdims=True)
+        kernel.assign(kernel / (norms + UNIT_NORM_EPSILON))
+    return tf.tensordot(losses, error_weights, 1)
+
+
+def compute_logits(
+    kind: Kind,
+    weights: Sequence[tf.Variable],
+    hyperparameters: tf.Tensor,
+    features: tf.Tensor,
+) -> tf.Tensor:
+    """Returns the logits of normalised features, inside a graph.
+
+    Args:
+        kind: Of the slot; so are the next two.
+        weights: As they are now.
+        hyperparameters: Of the slot.
+        features: `(num_images, feature_dim)`.
+    """
+    has_hidden, has_cosines = kind
+    if has_hidden:
+        features = tf.nn.relu(tf.matmul(features, weights[0]) + weights[1])
+    if not has_cosines:
+        return tf.matmul(features, weights[-2]) + weights[-1]
+    length = tf.norm(features, axis=1, keepdims=True)
+    last = features / tf.maximum(length, MIN_LENGTH)
+    return tf.matmul(last, weights[-1]) * hyperparameters[SHARPNESS]
+
+
+def _shrink(weights: Sequence[tf.Variable], share: tf.Tensor) -> float:
+    for weight in weights:
+        weight.assign_sub(weight * share)
+    return 0.0
