@@ -64,9 +64,8 @@ def count_dropped(rate: float) -> int:
 
 def keep(inputs: tf.Tensor, drawn: tf.Tensor, num_dropped: Any) -> tf.Tensor:
     """Sets to zero what the bytes say; what is kept is not scaled yet."""
-    # 1 where the byte is `num_dropped` or more; faster than to compare.
-    levels = tf.cast(drawn, inputs.dtype)
-    return inputs * tf.clip_by_value(levels - (num_dropped - 1.0), 0.0, 1.0)
+    is_kept = drawn >= tf.cast(num_dropped, tf.uint8)
+    return inputs * tf.cast(is_kept, inputs.dtype)
 
 
 def scale_of(num_dropped: Any) -> Any:

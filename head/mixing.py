@@ -1,6 +1,6 @@
 """Mixtures to train on: of two views of an image, and of two images (mixup).
 
-Both are of features as they are cached, before the head normalises them.
+Views are mixed as they are cached, images as the head has normalised them.
 """
 
 import tensorflow as tf

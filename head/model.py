@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 NAME = "head"
+NORMALIZED = "normalized"  # The layer after which a head is trained.
 # A feature that hardly ever differs in the training rows would be blown up
 # without bound where it does; it is scaled as if it had this share.
 MIN_VARIANCE_SHARE = 1e-2  # Of the mean variance of all features.
@@ -60,7 +61,8 @@ def build_head(
 
     # === Layers ===
     features = keras.Input((shape_of(train)[-1],), name="features")
-    x = create_normalizer(spec.normalization, train)(features)
+    normalized = create_normalizer(spec.normalization, train)(features)
+    x = keras.layers.Identity(name=NORMALIZED)(normalized)
     # === Functional Model ===
     if spec.hidden_units:
         x = dense(spec.hidden_units, "hidden", activation="relu")(dropout(x))

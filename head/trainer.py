@@ -13,6 +13,7 @@ from head.feed import Chunk
 from head.mixing import gather_views
 from head.mixing import mix
 from head.mixing import partners_of
+from head.model import NORMALIZED
 from head.schedule import ListedRates
 from head.schedule import learning_rates
 from head.spec import HeadSpec
@@ -38,7 +39,9 @@ class Trainer:
         num_images, self._num_views, _ = shape
         self._num_batches = -(-num_images // spec.batch_size)  # An epoch.
         self._model, self._spec, self._seed = model, spec, seed
-        self._trained = draw_by_bytes(model)
+        normalized = model.get_layer(NORMALIZED).output
+        self._normalize = keras.Model(model.input, normalized)
+        self._trained = draw_by_bytes(keras.Model(normalized, model.output))
         self._optimizer = _create_optimizer(spec, self._num_batches)
         self._optimizer.build(self._trained.trainable_variables)
         self._losses_of = keras.losses.CategoricalCrossentropy(
@@ -147,6 +150,7 @@ class Trainer:
     ) -> tf.Tensor:
         """Takes one; returns the sum of the losses and the number of hits."""
         num_classes = self._model.output_shape[-1]
+        features = self._normalize(features)
         wanted = tf.one_hot(targets, num_classes)
         num_images = tf.reduce_sum(weights)
         if self._spec.mixup:

@@ -6,7 +6,6 @@ takes longer than to train it. Here heads of one kind share a graph.
 """
 
 import functools
-from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +13,6 @@ import tensorflow as tf
 
 from head.mixing import mix
 from tune.batches import Batches
-from tune.batches import Normalizer
 from tune.slot import SHARE
 from tune.slot import SMOOTHING
 from tune.slot import Slot
@@ -27,14 +25,10 @@ class Steps:
     """The graphs of all kinds of heads on features of one size.
 
     Args:
-        normalizers: What heads do to features first, by name.
         num_classes: Number of classes.
     """
 
-    def __init__(
-        self, normalizers: Mapping[str, Normalizer], num_classes: int
-    ) -> None:
-        self._normalizers = normalizers
+    def __init__(self, num_classes: int) -> None:
         self._num_classes = num_classes
         kinds: list[Kind] = [
             (a, b) for a in (False, True) for b in (False, True)
@@ -57,17 +51,15 @@ class Steps:
             slot: Whose; it is changed.
             batches: What was drawn.
             features: Of their images `(num_batches, batch_size,
-                feature_dim)`, normalised where the slot mixes none.
+                feature_dim)`, normalised.
             drawn: Bytes for each dropout layer `(num_batches, batch_size,
                 size)`.
         """
-        names = list(self._normalizers)
         loss = self._run[slot.kind](
             slot.weights,
             slot.moments,
             slot.hyperparameters,
             tf.constant(slot.spec.mixup > 0),
-            tf.constant(names.index(slot.spec.normalization)),
             features,
             batches.labels,
             batches.partners,
@@ -122,7 +114,6 @@ class Steps:
         moments: Sequence[tf.Variable],
         hyperparameters: tf.Tensor,
         is_mixed: tf.Tensor,
-        normalization: tf.Tensor,
         features: tf.Tensor,
         labels: tf.Tensor,
         partners: tf.Tensor,
@@ -148,11 +139,7 @@ class Steps:
             x = tf.cond(
                 is_mixed,
                 functools.partial(
-                    self._mix,
-                    x,
-                    partners[number],
-                    planned[SHARE],
-                    normalization,
+                    _mix_images, x, partners[number], planned[SHARE]
                 ),
                 lambda x=x: x,
             )
@@ -169,19 +156,8 @@ class Steps:
             )
         return loss
 
-    def _mix(
-        self,
-        features: tf.Tensor,
-        partners: tf.Tensor,
-        share: tf.Tensor,
-        normalization: tf.Tensor,
-    ) -> tf.Tensor:
-        """Mixes the images of a batch and normalises the mixtures."""
-        mixed = mix(features, tf.gather(features, partners), share)
-        return tf.switch_case(
-            normalization,
-            [
-                functools.partial(normalizer, mixed)
-                for normalizer in self._normalizers.values()
-            ],
-        )
+
+def _mix_images(
+    features: tf.Tensor, partners: tf.Tensor, share: tf.Tensor
+) -> tf.Tensor:
+    return mix(features, tf.gather(features, partners), share)

@@ -103,7 +103,7 @@ class VectorizedTrainer:
             name: create_normalizer(name, train)
             for name in get_args(Normalization)
         }
-        self._steps = Steps(self._normalizers, num_classes)
+        self._steps = Steps(num_classes)
         self._scoring = Scoring(val, self._normalizers, self._steps)
         self._factory = SlotFactory(train, num_classes, seed)
 
@@ -269,8 +269,5 @@ class VectorizedTrainer:
 
 
 def _kind_of_features(spec: HeadSpec) -> tuple[bool, Normalization]:
-    """Returns whether views are mixed, and what is done to features first.
-
-    Where images are mixed nothing is: mixtures are normalised afterwards.
-    """
-    return spec.view_mixing, "none" if spec.mixup else spec.normalization
+    """Returns whether views are mixed, and how features are normalised."""
+    return spec.view_mixing, spec.normalization

@@ -90,7 +90,7 @@ def logits_of(spec, state, rows):
     """Returns the logits of a head in a state on view 0 of some rows."""
     slot = Slot(spec, state, [], num_batches=1, seed=0)
     normalize = create_normalizer(spec.normalization, draw_rows()[0])
-    steps = Steps({spec.normalization: normalize}, NUM_CLASSES)
+    steps = Steps(NUM_CLASSES)
     return steps.compute_logits(slot, normalize(rows.features[:, 0])).numpy()
 
 

@@ -1,0 +1,122 @@
+"""A search as one writes it with KerasTuner, on the rows of a cache.
+
+    python -m benchmarks.stock_search CACHE FOLDER MAX_TRIALS
+
+`keras_tuner.RandomSearch` over the space of `tune search`, each trial a Keras
+model trained by `Model.fit` on view 0 as arrays, which is the fastest form it
+has. Of the space it leaves out what arrays cannot do, mixtures of images and
+of views, so that it computes less. Prints one JSON line.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from embed.cache import open_cache
+from embed.rows import Rows
+from embed.splits import split_train
+from head.model import build_head
+from head.schedule import ListedRates
+from head.schedule import learning_rates
+from head.spec import HeadSpec
+from tune.space import suggest_spec
+
+MAX_EPOCHS = 60  # The default of `tune search`.
+SEED = 1  # Keras Tuner takes 0 for none.
+
+
+class HyperHead(keras_tuner.HyperModel):  # type: ignore[misc]
+    """A head whose spec a trial suggests.
+
+    Args:
+        rows: Training rows.
+        num_classes: Number of classes.
+    """
+
+    def __init__(self, rows: Rows, num_classes: int) -> None:
+        super().__init__()
+        self._rows, self._num_classes = rows, num_classes
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Returns a compiled head."""
+        spec = suggest(hp)
+        model = build_head(
+            spec, train=self._rows, num_classes=self._num_classes, seed=SEED
+        )
+        num_batches = -(-len(self._rows) // spec.batch_size)
+        model.compile(
+            optimizer=keras.optimizers.AdamW(
+                ListedRates(learning_rates(spec, num_batches)),
+                weight_decay=spec.weight_decay,
+            ),
+            loss=keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=spec.label_smoothing
+            ),
+            metrics=["accuracy"],
+        )
+        return model
+
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        *args: Any,
+        **options: Any,
+    ) -> Any:
+        """Trains for the epochs of a trial."""
+        spec = suggest(hp)
+        options |= {"batch_size": spec.batch_size, "epochs": spec.epochs}
+        return model.fit(*args, **options)
+
+
+def suggest(hp: keras_tuner.HyperParameters) -> HeadSpec:
+    """Returns the spec of a trial."""
+    return suggest_spec(
+        hp,
+        oracle="random",
+        max_epochs=MAX_EPOCHS,
+        num_views=1,
+        fingerprint=None,
+    )
+
+
+def main(path: str, folder: str, max_trials: str) -> None:
+    """Searches and prints how it went."""
+    began = time.perf_counter()
+    cache = open_cache(Path(path))
+    split = split_train(cache.image_ids("train"))
+    train, val = cache.take(split.train), cache.take(split.val)
+    num_classes = len(cache.spec.class_names)
+    tuner = keras_tuner.RandomSearch(
+        HyperHead(train, num_classes),
+        objective="val_accuracy",
+        max_trials=int(max_trials),
+        seed=SEED,
+        directory=folder,
+        overwrite=True,
+    )
+    (x, y), validation = (
+        (
+            np.ascontiguousarray(rows.features[:, 0]),
+            keras.utils.to_categorical(rows.labels, num_classes),
+        )
+        for rows in (train, val)
+    )
+    tuner.search(x, y, validation_data=validation, verbose=0)
+    [best] = tuner.oracle.get_best_trials(1)
+    result = {
+        "best_score": best.score,
+        "num_trials": len(tuner.oracle.trials),
+        "seconds": time.perf_counter() - began,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
