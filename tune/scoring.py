@@ -14,6 +14,7 @@ from embed.stream import RowStream
 from head.feed import Chunk
 from head.feed import feed_rows
 from head.feed import shape_of
+from head.spec import Normalization
 from tune.batches import Normalizer
 from tune.slot import Slot
 from tune.steps import Steps
@@ -33,7 +34,7 @@ class Scoring:
     def __init__(
         self,
         rows: Rows | RowStream,
-        normalizers: Mapping[str, Normalizer],
+        normalizers: Mapping[Normalization, Normalizer],
         steps: Steps,
     ) -> None:
         self._rows, self._normalizers, self._steps = rows, normalizers, steps

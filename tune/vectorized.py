@@ -33,7 +33,9 @@ from head.model import create_normalizer
 from head.spec import HeadSpec
 from head.spec import Normalization
 from tune.batches import Batches
+from tune.batches import Normalizer
 from tune.batches import count_batches
+from tune.batches import create_gather
 from tune.batches import divide
 from tune.scoring import Scoring
 from tune.slot import Arrays
@@ -98,13 +100,20 @@ class VectorizedTrainer:
     ) -> None:
         self._train_rows = train
         self._seed = seed
-        self._num_images, self._num_views, self._feature_dim = shape_of(train)
-        self._normalizers = {
+        self._num_images, num_views, self._feature_dim = shape_of(train)
+        normalizers: dict[Normalization, Normalizer] = {
             name: create_normalizer(name, train)
             for name in get_args(Normalization)
         }
+        self._gather = {
+            (is_mixed, name): create_gather(
+                normalizer, is_mixed=is_mixed, num_views=num_views
+            )
+            for name, normalizer in normalizers.items()
+            for is_mixed in (False, True)
+        }
         self._steps = Steps(num_classes)
-        self._scoring = Scoring(val, self._normalizers, self._steps)
+        self._scoring = Scoring(val, normalizers, self._steps)
         self._factory = SlotFactory(train, num_classes, seed)
 
     def train(self, tasks: Sequence[Task], on_end: OnEnd) -> None:
@@ -195,7 +204,6 @@ class VectorizedTrainer:
             for batches in divide(
                 chunk,
                 batch_size=batch_size,
-                num_views=self._num_views,
                 first_step=step,
                 num_batches=count_batches(
                     self._num_images, batch_size, self._feature_dim
@@ -241,12 +249,7 @@ class VectorizedTrainer:
         kinds = {_kind_of_features(slot.spec) for slot in slots}
         dropouts = {dropout for slot in slots for dropout in slot.dropouts}
         features = {
-            kind: pool.submit(
-                batches.gather,
-                is_mixed=kind[0],
-                normalizer=self._normalizers[kind[1]],
-            )
-            for kind in kinds
+            kind: pool.submit(self._gather[kind], batches) for kind in kinds
         }
         drawn = {
             dropout: pool.submit(batches.draw_bytes, *dropout)
