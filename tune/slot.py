@@ -1,7 +1,7 @@
 """A head in training beside others: what it is and how far it is."""
 
-import math
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 import keras
 import numpy as np
@@ -56,7 +56,7 @@ class Slot:
             ],
             tf.float32,
         )
-        self.loss = 0.0  # The sum of an epoch so far.
+        self.last: Future[float] | None = None  # Of its steps.
         self.seconds = 0.0
         self._rates = learning_rates(spec, num_batches)
         self._num_batches, self._seed = num_batches, seed
@@ -67,9 +67,9 @@ class Slot:
         return self.spec.hidden_units > 0, self.spec.temperature is not None
 
     @property
-    def is_sound(self) -> bool:
-        """Whether the losses of the epoch so far are numbers."""
-        return math.isfinite(self.loss)
+    def num_epochs(self) -> int:
+        """Epochs after which the training ends."""
+        return self.spec.epochs
 
     @property
     def state(self) -> list[np.ndarray]:

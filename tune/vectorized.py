@@ -19,7 +19,9 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from typing import get_args
 
 from embed.devices import num_cpu_threads
@@ -77,6 +79,7 @@ class Task:
     state: Arrays | None = None
 
 
+Work = dict[int, list[Future[float]]]
 OnEnd = Callable[[int, Outcome, Arrays], None]
 
 
@@ -114,6 +117,10 @@ class VectorizedTrainer:
         }
         self._steps = Steps(num_classes)
         self._scoring = Scoring(val, normalizers, self._steps)
+        # A stream's memory limit has room for one chunk in use.
+        self._is_streamed = isinstance(train, RowStream)
+        self._in_flight: list[Future[float]] = []
+        self._clock = 0.0
         self._factory = SlotFactory(train, num_classes, seed)
 
     def train(self, tasks: Sequence[Task], on_end: OnEnd) -> None:
@@ -128,6 +135,7 @@ class VectorizedTrainer:
             PipelineError: If a stream's memory limit has no room for a batch.
         """
         seed_everything(self._seed)
+        self._clock = time.monotonic()
         groups: dict[tuple[int, int], dict[int, Task]] = {}
         for place, task in enumerate(tasks):
             same = task.spec.batch_size, task.first_epoch
@@ -153,7 +161,7 @@ class VectorizedTrainer:
         pool: Executor,
     ) -> None:
         """Trains heads side by side until the last one has ended."""
-        epochs = range(first_epoch, max(s.spec.epochs for s in slots.values()))
+        epochs = range(first_epoch, max(s.num_epochs for s in slots.values()))
         chunks = feed_chunks(
             self._train_rows,
             None,
@@ -161,45 +169,45 @@ class VectorizedTrainer:
             batch_size=batch_size,
             seed=self._seed,
         )
+        # The next epoch is there before the last head has done with this one.
+        ahead: tuple[int, Work] | None = None
         with contextlib.closing(chunks):
-            for epoch in epochs:
-                began = time.monotonic()
-                self._run_epoch(
-                    list(slots.values()),
-                    iter(chunks.__next__, None),
-                    batch_size,
-                    epoch,
-                    pool,
-                )
-                ended = {
-                    place: slot
-                    for place, slot in slots.items()
-                    if slot.spec.epochs == epoch + 1 or not slot.is_sound
-                }
-                outcomes = self._judge(ended, epoch, pool)
-                share = (time.monotonic() - began) / len(slots)
-                for slot in slots.values():
-                    slot.seconds += share
-                for place, outcome in outcomes.items():
-                    slot = slots.pop(place)
-                    timed = dataclasses.replace(outcome, seconds=slot.seconds)
-                    on_end(place, timed, slot.state)
+            for epoch in (*epochs, None):
+                work = None
+                if epoch is not None:
+                    work = self._submit_epoch(
+                        {
+                            p: s
+                            for p, s in slots.items()
+                            if epoch < s.num_epochs
+                        },
+                        iter(chunks.__next__, None),
+                        batch_size,
+                        epoch,
+                        pool,
+                    )
+                if ahead is not None:
+                    self._end_epoch(slots, *ahead, on_end, pool)
                 if not slots:  # Those that were left may have diverged.
                     return
+                if epoch is not None and work is not None:
+                    ahead = epoch, work
 
-    def _run_epoch(
+    def _submit_epoch(
         self,
-        slots: Sequence[Slot],
+        slots: Mapping[int, Slot],
         chunks: Iterator[Chunk],
         batch_size: int,
         epoch: int,
         pool: Executor,
-    ) -> None:
-        """Takes the steps of an epoch with every head."""
-        num_batches = self._count_batches(batch_size)
-        step = epoch * num_batches
-        for slot in slots:
-            slot.loss = 0.0
+    ) -> Work:
+        """Has the steps of an epoch taken by every head.
+
+        Returns:
+            By place of a head what will be the losses of its pieces.
+        """
+        step = epoch * self._count_batches(batch_size)
+        work: Work = {place: [] for place in slots}
         for chunk in chunks:
             for batches in divide(
                 chunk,
@@ -209,15 +217,86 @@ class VectorizedTrainer:
                     self._num_images, batch_size, self._feature_dim
                 ),
             ):
-                self._take_steps(slots, batches, pool)
+                submitted = self._submit_steps(slots, work, batches, pool)
+                wait(submitted if self._is_streamed else self._in_flight)
+                self._in_flight = submitted
                 step += batches.num_steps
             del chunk  # Once the next is asked for, another one is read.
+        return work
+
+    def _submit_steps(
+        self,
+        slots: Mapping[int, Slot],
+        work: Work,
+        batches: Batches,
+        pool: Executor,
+    ) -> list[Future[float]]:
+        """Has the steps of some batches taken by every head."""
+        kinds = {_kind_of_features(slot.spec) for slot in slots.values()}
+        dropouts = {d for slot in slots.values() for d in slot.dropouts}
+        features = {
+            kind: pool.submit(self._gather[kind], batches) for kind in kinds
+        }
+        drawn = {
+            dropout: pool.submit(batches.draw_bytes, *dropout)
+            for dropout in dropouts
+        }
+
+        def take(slot: Slot, before: Future[float] | None) -> float:
+            if before is not None:
+                before.result()  # Which was begun before this.
+            return self._steps.take(
+                slot,
+                batches,
+                features[_kind_of_features(slot.spec)].result(),
+                [drawn[dropout].result() for dropout in slot.dropouts],
+            )
+
+        # The largest first, so that no thread has one left when the other
+        # ones have none.
+        for place in sorted(slots, key=lambda place: -slots[place].num_weights):
+            slot = slots[place]
+            slot.last = pool.submit(take, slot, slot.last)
+            work[place].append(slot.last)
+        return [losses[-1] for losses in work.values()]
+
+    def _end_epoch(
+        self,
+        slots: dict[int, Slot],
+        epoch: int,
+        work: Work,
+        on_end: OnEnd,
+        pool: Executor,
+    ) -> None:
+        """Waits for the end of an epoch, and ends what ends with it."""
+        losses = {
+            place: sum(future.result() for future in futures)
+            for place, futures in work.items()
+            if place in slots  # And did not diverge before.
+        }
+        ended = {
+            place: slots[place]
+            for place, loss in losses.items()
+            if slots[place].num_epochs == epoch + 1 or not math.isfinite(loss)
+        }
+        now = time.monotonic()
+        for place in losses:
+            slots[place].seconds += (now - self._clock) / len(losses)
+        self._clock = now
+        for place, outcome in self._judge(ended, losses, epoch, pool).items():
+            slot = slots.pop(place)
+            timed = dataclasses.replace(outcome, seconds=slot.seconds)
+            on_end(place, timed, slot.state)
 
     def _judge(
-        self, slots: Mapping[int, Slot], epoch: int, pool: Executor
+        self,
+        slots: Mapping[int, Slot],
+        losses: Mapping[int, float],
+        epoch: int,
+        pool: Executor,
     ) -> dict[int, Outcome]:
         """Scores heads whose training has ended."""
-        sound = {place: s for place, s in slots.items() if s.is_sound}
+        sound = {p: s for p, s in slots.items() if math.isfinite(losses[p])}
         scores = dict(
             zip(
                 sound,
@@ -227,7 +306,7 @@ class VectorizedTrainer:
         )
         outcomes = {}
         for place, slot in slots.items():
-            accuracy, loss = scores.get(place, (None, slot.loss))
+            accuracy, loss = scores.get(place, (None, losses[place]))
             if math.isfinite(loss):
                 outcomes[place] = Outcome(accuracy, loss)
             else:
@@ -242,33 +321,10 @@ class VectorizedTrainer:
         """Returns the steps of an epoch."""
         return -(-self._num_images // batch_size)
 
-    def _take_steps(
-        self, slots: Sequence[Slot], batches: Batches, pool: Executor
-    ) -> None:
-        """Takes the steps of some batches with every head."""
-        kinds = {_kind_of_features(slot.spec) for slot in slots}
-        dropouts = {dropout for slot in slots for dropout in slot.dropouts}
-        features = {
-            kind: pool.submit(self._gather[kind], batches) for kind in kinds
-        }
-        drawn = {
-            dropout: pool.submit(batches.draw_bytes, *dropout)
-            for dropout in dropouts
-        }
 
-        def take(slot: Slot) -> float:
-            return self._steps.take(
-                slot,
-                batches,
-                features[_kind_of_features(slot.spec)].result(),
-                [drawn[dropout].result() for dropout in slot.dropouts],
-            )
-
-        # The largest first, so that no thread has one left when the other
-        # ones have none.
-        ordered = sorted(slots, key=lambda slot: -slot.num_weights)
-        for slot, loss in zip(ordered, pool.map(take, ordered), strict=True):
-            slot.loss += loss
+def _going_on(slots: Mapping[int, Slot], epoch: int) -> dict[int, Slot]:
+    """Returns the heads that train in an epoch."""
+    return {p: slot for p, slot in slots.items() if epoch < slot.num_epochs}
 
 
 def _kind_of_features(spec: HeadSpec) -> tuple[bool, Normalization]:
