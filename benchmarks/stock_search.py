@@ -3,9 +3,8 @@
     python -m benchmarks.stock_search CACHE FOLDER MAX_TRIALS
 
 `keras_tuner.RandomSearch` over the space of `tune search`, each trial a Keras
-model trained by `Model.fit` on view 0 as arrays, which is the fastest form it
-has. Of the space it leaves out what arrays cannot do, mixtures of images and
-of views, so that it computes less. Prints one JSON line.
+model trained by `Model.fit` on batches of `tf.data`, which gathers them from
+features in memory, draws views and mixes. Prints one JSON line.
 """
 
 import json
@@ -17,6 +16,7 @@ from typing import Any
 import keras
 import keras_tuner
 import numpy as np
+import tensorflow as tf
 
 from embed.cache import open_cache
 from embed.rows import Rows
@@ -66,13 +66,49 @@ class HyperHead(keras_tuner.HyperModel):  # type: ignore[misc]
         self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
-        *args: Any,
         **options: Any,
     ) -> Any:
         """Trains for the epochs of a trial."""
         spec = suggest(hp)
-        options |= {"batch_size": spec.batch_size, "epochs": spec.epochs}
-        return model.fit(*args, **options)
+        batches = feed(self._rows, spec, self._num_classes)
+        return model.fit(batches, epochs=spec.epochs, **options)
+
+
+def feed(rows: Rows, spec: HeadSpec, num_classes: int) -> tf.data.Dataset:
+    """Returns the batches of an epoch, drawn anew in each."""
+    num_images, num_views, _ = rows.features.shape
+    features, labels = tf.constant(rows.features), tf.constant(rows.labels)
+    beta = np.random.default_rng(SEED)
+
+    def gather(places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        views = tf.random.uniform(tf.shape(places), 0, num_views, tf.int64)
+        batch = tf.gather(tf.gather(features, places), views, batch_dims=1)
+        targets = tf.one_hot(tf.gather(labels, places), num_classes)
+        if spec.view_mixing:
+            other = tf.gather(
+                tf.gather(features, places), 1 - views, batch_dims=1
+            )
+            share = tf.random.uniform(tf.shape(places))[:, tf.newaxis]
+            batch = share * batch + (1 - share) * other
+        if spec.mixup:
+            share = tf.numpy_function(
+                lambda: np.float32(beta.beta(spec.mixup, spec.mixup)),
+                [],
+                tf.float32,
+            )
+            batch, targets = (
+                share * of + (1 - share) * tf.roll(of, -1, axis=0)
+                for of in (batch, targets)
+            )
+        return batch, targets
+
+    return (
+        tf.data.Dataset.range(num_images)
+        .shuffle(num_images, seed=SEED)
+        .batch(spec.batch_size)
+        .map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
 
 
 def suggest(hp: keras_tuner.HyperParameters) -> HeadSpec:
@@ -81,7 +117,7 @@ def suggest(hp: keras_tuner.HyperParameters) -> HeadSpec:
         hp,
         oracle="random",
         max_epochs=MAX_EPOCHS,
-        num_views=1,
+        num_views=2,
         fingerprint=None,
     )
 
@@ -101,14 +137,9 @@ def main(path: str, folder: str, max_trials: str) -> None:
         directory=folder,
         overwrite=True,
     )
-    (x, y), validation = (
-        (
-            np.ascontiguousarray(rows.features[:, 0]),
-            keras.utils.to_categorical(rows.labels, num_classes),
-        )
-        for rows in (train, val)
-    )
-    tuner.search(x, y, validation_data=validation, verbose=0)
+    targets = keras.utils.to_categorical(val.labels, num_classes)
+    validation = np.ascontiguousarray(val.features[:, 0]), targets
+    tuner.search(validation_data=validation, verbose=0)
     [best] = tuner.oracle.get_best_trials(1)
     result = {
         "best_score": best.score,

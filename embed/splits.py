@@ -59,6 +59,27 @@ def split_train(
     )
 
 
+def split_folds(
+    image_ids: Sequence[str], num_folds: int
+) -> tuple[TrainSplit, ...]:
+    """Divides the train split in several ways; each image is in one `val`.
+
+    Args:
+        image_ids: Ids of the train split in row order.
+        num_folds: Number of ways; a `val` has about that share of the images.
+    """
+    folds = np.array(
+        [hash_id(image_id, "fold") % num_folds for image_id in image_ids], int
+    )
+    return tuple(
+        TrainSplit(
+            train=Selection("train", np.flatnonzero(folds != fold)),
+            val=Selection("train", np.flatnonzero(folds == fold)),
+        )
+        for fold in range(num_folds)
+    )
+
+
 def is_held_out(
     image_ids: Sequence[str], share: float, salt: str
 ) -> np.ndarray:

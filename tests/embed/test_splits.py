@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from embed.splits import hash_id
 from embed.splits import is_held_out
+from embed.splits import split_folds
 from embed.splits import split_train
 
 ids = st.lists(st.text(), unique=True, max_size=50)
@@ -98,3 +99,20 @@ def test_hash_is_of_salt_and_id():
     digest = hashlib.sha256("val\0été.jpg".encode()).hexdigest()
 
     assert hash_id("été.jpg", "val") == int(digest[:16], 16)
+
+
+@given(st.integers(0, 200), st.integers(2, 7))
+def test_folds_hold_each_image_once(num_images, num_folds):
+    """In one `val`, and in every other `train`; no image moves with others."""
+    image_ids = [f"{number}.jpg" for number in range(num_images)]
+
+    folds = split_folds(image_ids, num_folds)
+    fewer = split_folds(image_ids[: num_images // 2], num_folds)
+
+    assert len(folds) == num_folds
+    in_val = np.concatenate([fold.val.rows for fold in folds])
+    assert sorted(in_val) == list(range(num_images))
+    for fold, of_fewer in zip(folds, fewer, strict=True):
+        both = np.concatenate([fold.train.rows, fold.val.rows])
+        assert sorted(both) == list(range(num_images))
+        assert set(of_fewer.val.rows) <= set(fold.val.rows)

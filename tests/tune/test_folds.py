@@ -1,0 +1,79 @@
+"""Tests for `tune.folds`."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.tune.test_vectorized import NUM_CLASSES
+from tests.tune.test_vectorized import draw_rows
+from tests.tune.test_vectorized import specs_of
+from tests.tune.test_vectorized import train
+from tune.folds import FoldedTrainer
+from tune.vectorized import Task
+
+# Of 110 images.
+FOLDS = (np.arange(0, 30), np.arange(30, 70), np.arange(70, 110))
+
+
+def take_fold(fold):
+    """Returns the rows to train on and to score by."""
+    rows, _ = draw_rows()
+    others = np.setdiff1d(np.arange(len(rows)), FOLDS[fold])
+    return rows.take(others), rows.take(FOLDS[fold])
+
+
+def train_on_folds(tasks):
+    """Trains heads; returns outcomes less their seconds, and states."""
+    trainer = FoldedTrainer(
+        [lambda fold=fold: take_fold(fold) for fold in range(len(FOLDS))],
+        num_classes=NUM_CLASSES,
+        seed=3,
+    )
+    ends = {}
+    trainer.train(tasks, lambda place, *end: ends.setdefault(place, end))
+    return [
+        (dataclasses.replace(ends[place][0], seconds=0), ends[place][1])
+        for place in range(len(tasks))
+    ]
+
+
+def test_the_score_is_that_of_all_images():
+    """A larger fold counts for more."""
+    tasks = [Task(spec) for spec in specs_of([{}, {"mixup": 0.4}])]
+    of_folds = [
+        train(tasks, *take_fold(fold), seed=3) for fold in range(len(FOLDS))
+    ]
+
+    ends = train_on_folds(tasks)
+
+    for place, (outcome, _) in enumerate(ends):
+        for name in ("val_accuracy", "val_loss"):
+            expected = sum(
+                len(rows) * getattr(of_fold[place][0], name)
+                for rows, of_fold in zip(FOLDS, of_folds, strict=True)
+            )
+            assert getattr(outcome, name) == pytest.approx(expected / 110)
+
+
+def test_a_training_can_be_gone_on_with():
+    """Each fold has its own state."""
+    [short, whole] = specs_of([{"epochs": 2}, {}])
+
+    [(_, state)] = train_on_folds([Task(short)])
+    [(outcome, _), (expected, _)] = train_on_folds(
+        [Task(whole, first_epoch=2, state=state), Task(whole)]
+    )
+
+    assert outcome == expected
+
+
+def test_a_head_that_diverges_on_one_fold_has_failed():
+    """The others have their scores."""
+    specs = specs_of([{"learning_rate": 1e38}, {}])
+
+    (failed, _), (sound, _) = train_on_folds([Task(spec) for spec in specs])
+
+    assert failed.val_accuracy is None
+    assert "diverged" in failed.message
+    assert sound.val_accuracy is not None
