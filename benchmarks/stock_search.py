@@ -1,6 +1,6 @@
 """A search as one writes it with KerasTuner, on the rows of a cache.
 
-    python -m benchmarks.stock_search CACHE FOLDER MAX_TRIALS
+    python -m benchmarks.stock_search CACHE FOLDER MAX_TRIALS BATCH_SIZE SEED
 
 `keras_tuner.RandomSearch` over the space of `tune search`, each trial a Keras
 model trained by `Model.fit` on batches of `tf.data`, which gathers them from
@@ -28,7 +28,7 @@ from head.spec import HeadSpec
 from tune.space import suggest_spec
 
 MAX_EPOCHS = 60  # The default of `tune search`.
-SEED = 1  # Keras Tuner takes 0 for none.
+SEED = 1  # Of weights and order.
 
 
 class HyperHead(keras_tuner.HyperModel):  # type: ignore[misc]
@@ -37,15 +37,17 @@ class HyperHead(keras_tuner.HyperModel):  # type: ignore[misc]
     Args:
         rows: Training rows.
         num_classes: Number of classes.
+        batch_size: Images a step.
     """
 
-    def __init__(self, rows: Rows, num_classes: int) -> None:
+    def __init__(self, rows: Rows, num_classes: int, batch_size: int) -> None:
         super().__init__()
         self._rows, self._num_classes = rows, num_classes
+        self._batch_size = batch_size
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Returns a compiled head."""
-        spec = suggest(hp)
+        spec = suggest(hp, self._batch_size)
         model = build_head(
             spec, train=self._rows, num_classes=self._num_classes, seed=SEED
         )
@@ -69,7 +71,7 @@ class HyperHead(keras_tuner.HyperModel):  # type: ignore[misc]
         **options: Any,
     ) -> Any:
         """Trains for the epochs of a trial."""
-        spec = suggest(hp)
+        spec = suggest(hp, self._batch_size)
         batches = feed(self._rows, spec, self._num_classes)
         return model.fit(batches, epochs=spec.epochs, **options)
 
@@ -111,18 +113,21 @@ def feed(rows: Rows, spec: HeadSpec, num_classes: int) -> tf.data.Dataset:
     )
 
 
-def suggest(hp: keras_tuner.HyperParameters) -> HeadSpec:
+def suggest(hp: keras_tuner.HyperParameters, batch_size: int) -> HeadSpec:
     """Returns the spec of a trial."""
-    return suggest_spec(
+    spec = suggest_spec(
         hp,
         oracle="random",
         max_epochs=MAX_EPOCHS,
         num_views=2,
         fingerprint=None,
     )
+    return spec.model_copy(update={"batch_size": batch_size})
 
 
-def main(path: str, folder: str, max_trials: str) -> None:
+def main(
+    path: str, folder: str, max_trials: str, batch_size: str, seed: str
+) -> None:
     """Searches and prints how it went."""
     began = time.perf_counter()
     cache = open_cache(Path(path))
@@ -130,10 +135,10 @@ def main(path: str, folder: str, max_trials: str) -> None:
     train, val = cache.take(split.train), cache.take(split.val)
     num_classes = len(cache.spec.class_names)
     tuner = keras_tuner.RandomSearch(
-        HyperHead(train, num_classes),
+        HyperHead(train, num_classes, int(batch_size)),
         objective="val_accuracy",
         max_trials=int(max_trials),
-        seed=SEED,
+        seed=int(seed),
         directory=folder,
         overwrite=True,
     )

@@ -31,7 +31,7 @@ COSINE_LEARNING_RATE = 2e-3
 LEARNING_RATE_FACTORS = (0.2, 5.0)
 HEADS = ("dense", "cosine", "hidden")
 TEMPERATURES = (0.02, 0.2)  # Of a cosine head.
-HIDDEN_UNITS = (64, 128)  # Of a hidden layer: wider ones only take longer.
+HIDDEN_UNITS = (128, 256)  # Of a hidden layer; 64 is no better than none.
 DROPOUTS = (0.0, 0.6)
 # Keras multiplies it by the learning rate.
 WEIGHT_DECAYS = (1e-3, 3e-1)

@@ -1,11 +1,14 @@
 """Tests for `tune.oracles`."""
 
+import itertools
 import math
 from typing import get_args
 
 import hypothesis
 import hypothesis.strategies as st
+import keras_tuner
 import pytest
+from keras_tuner.engine.trial import TrialStatus
 
 from tune.oracles import SEED_MODULUS
 from tune.oracles import bracket_size
@@ -67,3 +70,43 @@ def test_a_sweep_of_hyperband_fits(max_trials, max_epochs):
 def test_brackets_for_sixty_epochs(max_trials, expected):
     """More trials buy more brackets first, up to KerasTuner's own 90."""
     assert fit_brackets(max_trials, 60) == expected
+
+
+def draw_grid(max_trials, num_at_once):
+    """Returns the points of a small grid in the order of their trials."""
+    oracle = create_oracle("grid", max_trials=max_trials, max_epochs=1, seed=0)
+    space = keras_tuner.HyperParameters()
+    space.Choice("outer", ["a", "b", "c"])
+    space.Choice("inner", [1, 2])
+    oracle.update_space(space)
+    points = []
+    while True:
+        trials = [oracle.create_trial(f"{n}") for n in range(num_at_once)]
+        going = [t for t in trials if t.status == TrialStatus.RUNNING]
+        for trial in going:
+            values = trial.hyperparameters.values
+            points.append((values["outer"], values["inner"]))
+            oracle.update_trial(trial.trial_id, {"val_accuracy": 0.5})
+            trial.status = TrialStatus.COMPLETED
+            oracle.end_trial(trial)
+        if len(going) < num_at_once:
+            return points
+
+
+@pytest.mark.parametrize("num_at_once", [1, 2, 4, 7])
+def test_a_grid_has_every_point_once(num_at_once, tmp_path, monkeypatch):
+    """In order, what was asked for last varied first; however many at once."""
+    monkeypatch.setattr(keras_tuner.Oracle, "save", lambda self: None)
+    monkeypatch.setattr(keras_tuner.Oracle, "_save_trial", lambda self, t: None)
+
+    points = draw_grid(max_trials=99, num_at_once=num_at_once)
+
+    assert points == list(itertools.product("abc", [1, 2]))
+
+
+def test_a_grid_that_is_cut_short_keeps_its_order(monkeypatch):
+    """The first points are those of the whole grid."""
+    monkeypatch.setattr(keras_tuner.Oracle, "save", lambda self: None)
+    monkeypatch.setattr(keras_tuner.Oracle, "_save_trial", lambda self, t: None)
+
+    assert draw_grid(3, num_at_once=2) == [("a", 1), ("a", 2), ("b", 1)]
