@@ -59,6 +59,8 @@ def run_train(
 ) -> None:
     """Train a head on cached features, then refit it on train and validation.
 
+    A spec with `others` has each head trained, and all averaged into one.
+
     Example: python -m head train --recipe reference --seed 1
     """
     if spec and recipe:
@@ -99,6 +101,8 @@ def run_train(
         except PipelineError as error:
             summary = f"The full model was not summarised: {error}"
         record = run.record
+        accuracies = record.member_val_accuracies
+        alone = ", ".join(f"{accuracy:.2%}" for accuracy in accuracies)
         if as_json:
             console.say(summary)
         console.result(
@@ -106,7 +110,8 @@ def run_train(
                 "run": str(run.directory),
                 "val_accuracy": record.val_accuracy,
                 "seconds": record.seconds,
-                "epochs": record.spec.epochs,
+                "member_val_accuracies": accuracies,
+                "epochs": sum(head.epochs for head in record.spec.members),
                 "num_train": record.num_train,
                 "num_val": record.num_val,
             },
@@ -114,7 +119,10 @@ def run_train(
             f"Run: {run.directory}\n"
             f"  validation accuracy {record.val_accuracy:.2%} "
             f"({record.num_train:,} images fitted, {record.num_val:,} held "
-            f"out), refit on all, {format_seconds(record.seconds)}",
+            f"out), refit on all, {format_seconds(record.seconds)}"
+            + (
+                f"\n  mean of {len(accuracies)} heads: {alone}" if alone else ""
+            ),
         )
 
 

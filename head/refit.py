@@ -1,4 +1,7 @@
-"""Make a run: train watched by the validation rows, then refit on all."""
+"""Make a run: train watched by the validation rows, then refit on all.
+
+Of an ensemble all members are trained, one after the other, then all refit.
+"""
 
 import csv
 import hashlib
@@ -23,6 +26,9 @@ from embed.splits import split_train
 from embed.stream import Reader
 from embed.stream import RowStream
 from embed.stream import choose_reader
+from head.ensemble import join_heads
+from head.ensemble import measure_accuracy
+from head.ensemble import train_members
 from head.run import CURVES
 from head.run import HEAD
 from head.run import HISTORY
@@ -34,7 +40,6 @@ from head.run import RunRecord
 from head.run import load_run
 from head.spec import HeadSpec
 from head.train import History
-from head.train import train_head
 
 NAME_DIGITS = 10  # Of the digest in a run's name: 40 bits.
 
@@ -57,7 +62,7 @@ def train_run(
     Args:
         cache: Features and labels.
         spec: What to train.
-        seed: Of weights, order, views and dropout.
+        seed: Of weights, order, views and dropout; see `seeds_of`.
         artifacts_dir: Folder of everything written.
         memory_limit: Bytes that features may take; more are streamed, to the
             same result. Default: half of the memory that is free.
@@ -91,14 +96,15 @@ def _train_and_write(
     memory_limit: int | None,
     console: Console,
 ) -> Run:
-    """Trains a head twice, watched and on all, and writes its run."""
+    """Trains each head twice, watched and on all, and writes the run."""
     read = choose_reader(cache, memory_limit, console)
     train, val = take_train_and_val(cache, read)
     num_train, num_val = len(train), len(val)
     began = time.monotonic()
     num_classes = len(cache.spec.class_names)
-    with console.progress("Training", 2 * spec.epochs, "epochs") as progress:
-        watched = train_head(
+    num_epochs = 2 * sum(member.epochs for member in spec.members)
+    with console.progress("Training", num_epochs, "epochs") as progress:
+        watched = train_members(
             spec,
             train=train,
             val=val,
@@ -108,8 +114,15 @@ def _train_and_write(
                 note=f"validation {metrics['val_accuracy']:.2%}"
             ),
         )
-        del train, val  # Before all rows are read: memory is for one training.
-        refit = train_head(
+        accuracies = [head.history["val_accuracy"][-1] for head in watched]
+        history, val_accuracy = watched[0].history, accuracies[0]
+        if spec.others:
+            joined = join_heads([head.model for head in watched])
+            val_accuracy = measure_accuracy(joined, val)
+            del joined
+        # Before all rows are read: memory is for one training.
+        del train, val, watched
+        refit = train_members(
             spec,
             train=read(Selection("train")),
             val=None,
@@ -123,7 +136,8 @@ def _train_and_write(
         cache=str(cache.path),
         cache_spec=cache.spec,
         pictures_digest=cache.pictures_digest(),
-        val_accuracy=watched.history["val_accuracy"][-1],
+        val_accuracy=val_accuracy,
+        member_val_accuracies=tuple(accuracies) if spec.others else (),
         num_train=num_train,
         num_val=num_val,
         created=now(),
@@ -134,9 +148,9 @@ def _train_and_write(
     from head.plots import draw_learning_curves
 
     with replace_folder(directory) as part:
-        refit.model.save(part / HEAD)
-        _write_history(watched.history, part / HISTORY)
-        draw_learning_curves(watched.history, part / CURVES)
+        join_heads([head.model for head in refit]).save(part / HEAD)
+        _write_history(history, part / HISTORY)
+        draw_learning_curves(history, part / CURVES)
         try:
             draw_sample(cache, part / IMAGES)
         except PipelineError as error:
@@ -206,7 +220,7 @@ def take_train_and_val(
 def _name_run(cache: FeatureCache, spec: HeadSpec, seed: int) -> str:
     """Returns a name that stands for cache, pictures, spec and seed."""
     # A recipe is the same training whether it was chosen on this cache or not.
-    recipe = spec.model_copy(update={"fingerprint": None})
+    recipe = spec.with_fingerprint(None)
     identity = "\0".join(
         [
             cache.fingerprint,

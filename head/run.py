@@ -1,7 +1,8 @@
 """A run: one training of one head, with its files.
 
 head.keras            the head, refit on train and validation rows
-history.csv           metrics by epoch, before the refit
+history.csv           metrics by epoch, before the refit; of an ensemble those
+                      of its first member, since others may have other epochs
 learning-curves.png   the same, drawn
 training-images.png   what it was trained on, with class names
 run.json              a `RunRecord`; written last
@@ -41,7 +42,9 @@ class RunRecord(pydantic.BaseModel, frozen=True, extra="forbid"):
         cache: Where the cache lay.
         cache_spec: What the cache was made from.
         pictures_digest: Of the content of its pictures.
-        val_accuracy: After the last epoch, before the refit.
+        val_accuracy: After the last epoch, before the refit; of an ensemble
+            that of its averaged logits.
+        member_val_accuracies: Of an ensemble, those of each member alone.
         num_train: Images fitted on before the refit.
         num_val: Images watched.
         created: When it was finished, ISO 8601 with time zone.
@@ -55,6 +58,7 @@ class RunRecord(pydantic.BaseModel, frozen=True, extra="forbid"):
     cache_spec: CacheSpec
     pictures_digest: str
     val_accuracy: float
+    member_val_accuracies: tuple[float, ...] = ()
     num_train: int
     num_val: int
     created: str

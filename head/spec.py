@@ -1,12 +1,14 @@
 """What a head is and how it is trained: the one interface of `tune` and `head`.
 
 A `HeadSpec` is one JSON file. The search writes its winner as `best.json`;
-`head train` reads it. It holds no seed: a seed belongs to a run.
+`head train` reads it. It holds no seed: a seed belongs to a run. Where it has
+`others` it is an ensemble, one head that averages the logits of its members.
 """
 
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 from typing import Literal
 
 import pydantic
@@ -51,6 +53,8 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
         fingerprint: Of the cache the spec was chosen on; `None` when it was
             chosen on none, as a recipe is.
         chosen_on: What that cache was made from; in a `best.json` alone.
+        others: Further heads, trained like this one, whose logits are
+            averaged with its own; they have no others themselves.
     """
 
     learning_rate: float = pydantic.Field(default=5e-4, gt=0)
@@ -69,6 +73,22 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     fingerprint: str | None = None
     # In no dump: class names may be thousands, and a spec lies in each trial.
     chosen_on: CacheSpec | None = pydantic.Field(default=None, exclude=True)
+    others: tuple["HeadSpec", ...] = ()
+
+    @pydantic.field_validator("others")
+    @classmethod
+    def _require_single_heads(
+        cls, others: tuple["HeadSpec", ...]
+    ) -> tuple["HeadSpec", ...]:
+        for number, other in enumerate(others):
+            if other.others:
+                raise ValueError(
+                    f"others[{number}] has others of its own; write all heads "
+                    "of an ensemble in one list"
+                )
+        # The ensemble says what it was chosen on; a member may come from the
+        # best.json of another search on the same cache.
+        return tuple(o.model_copy(update={"chosen_on": None}) for o in others)
 
     @pydantic.model_validator(mode="after")
     def _require_one_cache(self) -> "HeadSpec":
@@ -77,7 +97,40 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
                 f"fingerprint={self.fingerprint} is not that of chosen_on, "
                 f"{self.chosen_on.fingerprint()}"
             )
+        for number, other in enumerate(self.others):
+            if other.fingerprint != self.fingerprint:
+                raise ValueError(
+                    f"fingerprint={self.fingerprint} is not that of "
+                    f"others[{number}], {other.fingerprint}"
+                )
         return self
+
+    @pydantic.model_serializer(mode="wrap")
+    def _leave_out_no_others(
+        self, handler: pydantic.SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        # A single head has the text, and so the digest and the run, that it
+        # had before there were ensembles.
+        fields: dict[str, Any] = handler(self)
+        if not self.others:
+            fields.pop("others", None)
+        return fields
+
+    @property
+    def members(self) -> tuple["HeadSpec", ...]:
+        """The heads that are trained: this one without others, then those."""
+        return self.model_copy(update={"others": ()}), *self.others
+
+    def with_fingerprint(self, fingerprint: str | None) -> "HeadSpec":
+        """Returns the same training, chosen on another cache or on none."""
+        others = tuple(o.with_fingerprint(fingerprint) for o in self.others)
+        return self.model_copy(
+            update={
+                "fingerprint": fingerprint,
+                "chosen_on": None,
+                "others": others,
+            }
+        )
 
     def to_json(self) -> str:
         """Returns the canonical text: keys sorted, defaults written out."""
@@ -95,11 +148,11 @@ def format_best(spec: HeadSpec, chosen_on: CacheSpec) -> str:
     """Returns the text of a `best.json`, which may be copied anywhere.
 
     Args:
-        spec: What won.
+        spec: What won; an ensemble is the best head with the `others`.
         chosen_on: What the cache it won on was made from.
     """
-    fields = spec.model_dump(mode="json")
-    fields["fingerprint"] = chosen_on.fingerprint()
+    winner = spec.with_fingerprint(chosen_on.fingerprint())
+    fields = winner.model_dump(mode="json")
     fields["chosen_on"] = chosen_on.model_dump(mode="json")
     return json.dumps(fields, indent=2, ensure_ascii=False)
 

@@ -95,6 +95,11 @@ def train_head(
     """
     from head.trainer import Trainer
 
+    if spec.others:
+        raise ValueError(
+            "train_head trains one head. Received: a spec with "
+            f"{len(spec.others)} others. Train each of `spec.members`."
+        )
     seed_everything(seed)
     model = build_head(spec, train=train, num_classes=num_classes, seed=seed)
     trainer = Trainer(model, spec, shape_of(train), seed)

@@ -11,13 +11,13 @@ al., 2010, "Improving the Fisher kernel"). Over unit length alone, ridge gains
 here are of 5-fold cross-validation of the train split, on 2 cores.
 """
 
-import dataclasses
 import time
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
 
 import numpy as np
+import pydantic
 
 from embed.rows import Rows
 from head.metrics import negative_log_likelihood
@@ -44,8 +44,7 @@ LOG_NOTHING = float(np.log(np.finfo(np.float32).eps))
 _Path = Iterator[tuple[str, np.ndarray]]
 
 
-@dataclasses.dataclass(frozen=True)
-class BaselineResult:
+class BaselineResult(pydantic.BaseModel, frozen=True, extra="forbid"):
     """How well a baseline does with the best setting of its path.
 
     Args:
@@ -102,8 +101,18 @@ def run_baselines(
         if not scored:
             continue
         # `min` keeps the first of equals.
-        best = min(scored, key=lambda score: (-score[1], score[2] or 0.0))
-        results.append(BaselineResult(name, *best, time.monotonic() - began))
+        setting, accuracy, loss = min(
+            scored, key=lambda score: (-score[1], score[2] or 0.0)
+        )
+        results.append(
+            BaselineResult(
+                name=name,
+                setting=setting,
+                val_accuracy=accuracy,
+                val_loss=loss,
+                seconds=time.monotonic() - began,
+            )
+        )
         if on_done is not None:
             on_done(results[-1])
     return results

@@ -43,6 +43,22 @@ def run_search_command(
     parallel: Annotated[
         int, typer.Option(min=1, help="Heads to draw and train at once.")
     ] = 16,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Folds of the train split that each trial is scored on; 1: "
+            "the validation images alone.",
+        ),
+    ] = 1,
+    ensemble: Annotated[
+        int,
+        typer.Option(min=1, help="Best heads to average in best.json."),
+    ] = 1,
+    baselines: Annotated[
+        bool,
+        typer.Option(help="Compare with regression, means and neighbours."),
+    ] = True,
     cache: CacheOption = None,
     seed: SeedOption = 0,
     memory_limit: MemoryLimitOption = None,
@@ -58,6 +74,11 @@ def run_search_command(
     the test split is not read. The reference recipe is trained too, and wins
     where no trial beats it. A search that was interrupted goes on where it
     stopped; one that is there already is not done again.
+
+    Baselines come first: ridge and logistic regression, nearest means and
+    nearest neighbours on the same features. They are rows of the table, and it
+    is said where one beats all trials; best.json is a head all the same.
+    `tensorboard --logdir artifacts/searches` shows the trials as they come.
 
     Hyperband sweeps, from few epochs to --max-epochs, until --max-trials are
     used up. The grid is cut off after --max-trials points.
@@ -78,8 +99,9 @@ def run_search_command(
         use_threads(num_cpu_threads())
         prepare_devices()
 
-        from tune.report import format_table
+        from tune.report import baseline_fields
         from tune.search import run_search
+        from tune.table import format_table
 
         result = run_search(
             opened,
@@ -87,9 +109,12 @@ def run_search_command(
             max_trials=max_trials,
             max_epochs=max_epochs,
             parallel=parallel,
+            folds=folds,
+            ensemble=ensemble,
             seed=seed,
             artifacts_dir=artifacts,
             memory_limit=memory_limit,
+            has_baselines=baselines,
             is_overwrite=overwrite,
             console=console,
         )
@@ -100,6 +125,7 @@ def run_search_command(
             "best_score": summary.best_score,
             "best_trial": summary.best_trial,
             "reference_score": summary.reference_score,
+            **baseline_fields(result.baselines),
             "num_trials": summary.num_trials,
             "seconds": summary.seconds,
         }
@@ -127,7 +153,7 @@ def run_results(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the trials of a finished search, best first.
+    """Show the trials and baselines of a finished search, best first.
 
     Example: python -m tune results --json
     """
@@ -135,11 +161,12 @@ def run_results(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
         from embed.cache import open_cache
+        from tune.report import baseline_fields
         from tune.report import describe_outcome
-        from tune.report import format_table
         from tune.report import trial_rows
         from tune.results import find_search
         from tune.results import load_search
+        from tune.table import format_table
 
         made_on = open_cache(cache) if cache else None
         if search is not None:
@@ -152,6 +179,7 @@ def run_results(
         payload = {
             "search": str(result.path),
             **result.summary.model_dump(mode="json", exclude={"cache_spec"}),
+            **baseline_fields(result.baselines),
             "trials": trial_rows(result.trials),
         }
         console.result(

@@ -1,37 +1,32 @@
 """Trains and scores heads on several folds, one fold after the other."""
 
 import dataclasses
-from collections.abc import Callable
 from collections.abc import Sequence
 
-from embed.rows import Rows
-from embed.stream import RowStream
+from embed.cache import FeatureCache
+from embed.errors import PipelineError
+from embed.splits import split_folds
+from embed.stream import Reader
 from tune.slot import Arrays
-from tune.vectorized import OnEnd
-from tune.vectorized import Outcome
-from tune.vectorized import Task
+from tune.steps import Steps
+from tune.task import OnEnd
+from tune.task import Outcome
+from tune.task import Task
 from tune.vectorized import VectorizedTrainer
-
-# Returns the rows to train on and those to score by.
-ReadFold = Callable[[], tuple[Rows | RowStream, Rows | RowStream]]
 
 
 class FoldedTrainer:
     """Trains each head on every fold; its score is that of all images.
 
-    The rows of one fold are held at a time.
-
     Args:
-        folds: What reads the rows of each fold.
-        num_classes: Number of classes.
-        seed: Of every training.
+        trainers: One a fold.
+        num_images: Validation images of each fold.
     """
 
     def __init__(
-        self, folds: Sequence[ReadFold], *, num_classes: int, seed: int
+        self, trainers: Sequence[VectorizedTrainer], num_images: Sequence[int]
     ) -> None:
-        self._folds = folds
-        self._num_classes, self._seed = num_classes, seed
+        self._trainers, self._num_images = trainers, num_images
 
     def train(self, tasks: Sequence[Task], on_end: OnEnd) -> None:
         """Trains heads.
@@ -45,14 +40,7 @@ class FoldedTrainer:
             PipelineError: If a stream's memory limit has no room for a batch.
         """
         scores = [_Scores() for _ in tasks]
-        for number, read in enumerate(self._folds):
-            train, val = read()
-            trainer = VectorizedTrainer(
-                train=train,
-                val=val,
-                num_classes=self._num_classes,
-                seed=self._seed,
-            )
+        for number, trainer in enumerate(self._trainers):
             places = [p for p, score in enumerate(scores) if not score.message]
 
             def add(
@@ -60,14 +48,13 @@ class FoldedTrainer:
                 outcome: Outcome,
                 state: Arrays,
                 places: Sequence[int] = places,
-                num_images: int = len(val),
+                num_images: int = self._num_images[number],
             ) -> None:
                 scores[places[place]].add(outcome, state, num_images)
 
             trainer.train(
                 [self._of_fold(tasks[place], number) for place in places], add
             )
-            del train, val, trainer  # Before the next fold is read.
         for place, score in enumerate(scores):
             on_end(place, score.outcome(), score.states)
 
@@ -75,7 +62,7 @@ class FoldedTrainer:
         """Returns a task with the state of one fold."""
         if task.state is None:
             return task
-        size = len(task.state) // len(self._folds)
+        size = len(task.state) // len(self._trainers)
         state = task.state[number * size : (number + 1) * size]
         return dataclasses.replace(task, state=state)
 
@@ -110,3 +97,40 @@ class _Scores:
             val_loss=self.loss / self.num_images,
             seconds=self.seconds,
         )
+
+
+def create_folded_trainer(
+    cache: FeatureCache, read: Reader, *, num_folds: int, seed: int
+) -> FoldedTrainer:
+    """Divides the train split of a cache into folds.
+
+    Args:
+        cache: What heads are trained on.
+        read: What gives the rows of a selection.
+        num_folds: Number of folds.
+        seed: Of every training.
+
+    Raises:
+        PipelineError: If a fold would be empty.
+    """
+    folds = split_folds(cache.image_ids("train"), num_folds)
+    sizes = [0 if f.val.rows is None else len(f.val.rows) for f in folds]
+    if not min(sizes):
+        raise PipelineError(
+            f"The cache {cache.path} has too few images for {num_folds} folds. "
+            f"Expected: one each at least. Received: {sizes}. Give fewer with "
+            "`--folds`."
+        )
+    num_classes = len(cache.spec.class_names)
+    steps = Steps(num_classes)  # Their graphs are the same on all folds.
+    trainers = [
+        VectorizedTrainer(
+            train=read(fold.train),
+            val=read(fold.val),
+            num_classes=num_classes,
+            seed=seed,
+            steps=steps,
+        )
+        for fold in folds
+    ]
+    return FoldedTrainer(trainers, sizes)

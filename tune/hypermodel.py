@@ -10,15 +10,16 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus
 
 from head.spec import HeadSpec
+from tune.folds import FoldedTrainer
 from tune.oracles import OBJECTIVE
 from tune.oracles import create_oracle
 from tune.slot import Arrays
 from tune.space import suggest_spec
 from tune.spec import SearchSpec
+from tune.task import Outcome
+from tune.task import Task
 from tune.trials import TrialRecord
 from tune.trials import TrialStore
-from tune.vectorized import Outcome
-from tune.vectorized import Task
 from tune.vectorized import VectorizedTrainer
 
 TUNER = "tuner"  # Folder of what KerasTuner writes; nobody reads it again.
@@ -38,7 +39,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        trainer: VectorizedTrainer,
+        trainer: VectorizedTrainer | FoldedTrainer,
         store: TrialStore,
         on_trained: Callable[[], None],
     ) -> None:

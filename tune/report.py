@@ -1,29 +1,40 @@
-"""The trials of a search as rows, as CSV and as a table for people."""
+"""The trials and baselines of a search as rows, as CSV and in words."""
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from tune.baselines import BaselineResult
 from tune.results import SearchResult
 from tune.trials import TrialRecord
 
-MAX_SHOWN = 20  # Rows of the table for people; the CSV has all of them.
-MAX_WIDTH = 200  # Characters: wider than the table is, so that none is cut.
-COLUMNS = {
-    "rank": "rank",
-    "trial_id": "trial",
-    "val_accuracy": "val\naccuracy",
-    "val_loss": "val\nloss",
-    "seconds": "seconds",
-    "normalization": "normal-\nization",
-    "learning_rate": "learning\nrate",
-    "dropout": "dropout",
-    "weight_decay": "weight\ndecay",
-    "label_smoothing": "label\nsmoothing",
-    "epochs": "epochs",
-    "hidden_units": "hidden\nunits",
-}
+BASELINE = "baseline"  # The status of one, where trials have theirs.
+MORE_TRIALS = 2  # Times those of a search that found nothing better.
+
+
+def rank_all(
+    trials: Sequence[TrialRecord], baselines: Sequence[BaselineResult]
+) -> list[TrialRecord | BaselineResult]:
+    """Returns trials and baselines in one order, best first.
+
+    Accuracy first, then loss, and what has none after what has one; then
+    trials before baselines. Failed trials are at the end.
+
+    Args:
+        trials: Best first.
+        baselines: In any order.
+    """
+    # Equals stay as they are.
+    return sorted([*trials, *baselines], key=_rank_key)
+
+
+def rank_baselines(
+    baselines: Sequence[BaselineResult],
+) -> list[BaselineResult]:
+    """Returns the baselines, best first."""
+    return sorted(baselines, key=_rank_key)
 
 
 def trial_rows(trials: Sequence[TrialRecord]) -> list[dict[str, Any]]:
@@ -39,60 +50,79 @@ def trial_rows(trials: Sequence[TrialRecord]) -> list[dict[str, Any]]:
     ]
 
 
-def format_csv(trials: Sequence[TrialRecord]) -> str:
-    """Returns the rows as CSV with a header."""
-    rows = trial_rows(trials)
+def baseline_fields(baselines: Sequence[BaselineResult]) -> dict[str, Any]:
+    """Returns the baselines, best first, and the name of the best, for JSON."""
+    rows = [b.model_dump(mode="json") for b in rank_baselines(baselines)]
+    best = rows[0]["name"] if rows else None
+    return {"baselines": rows, "best_baseline": best}
+
+
+def format_csv(
+    trials: Sequence[TrialRecord], baselines: Sequence[BaselineResult] = ()
+) -> str:
+    """Returns trials and baselines as CSV with a header, best first.
+
+    A baseline has its name where trials have their id, the status `baseline`,
+    and a setting instead of hyperparameters.
+
+    Args:
+        trials: Best first, one at least.
+        baselines: In any order.
+    """
+    fields = [*trial_rows(trials[:1])[0], "setting"]
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for rank, entry in enumerate(rank_all(trials, baselines), 1):
+        if isinstance(entry, BaselineResult):
+            row = entry.model_dump(mode="json")
+            row |= {"trial_id": row.pop("name"), "status": BASELINE}
+        else:
+            [row] = trial_rows([entry])
+        writer.writerow({**row, "rank": rank})
     return text.getvalue()
 
 
-def format_table(result: SearchResult) -> str:
-    """Returns the best trials as a table for people."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    rows = trial_rows(result.trials[:MAX_SHOWN])
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading in COLUMNS.values():
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(*(_format(name, row[name]) for name in COLUMNS))
-    text = io.StringIO()
-    Console(file=text, width=MAX_WIDTH).print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    if len(result.trials) > len(rows):
-        lines.append(f"... and {len(result.trials) - len(rows)} more")
-    return "\n".join(lines)
-
-
 def describe_outcome(result: SearchResult) -> str:
-    """Returns what the search gained over the reference recipe."""
+    """Returns what the search gained over the reference recipe and baselines.
+
+    Where it gained nothing it says so, and what to do.
+    """
     best, reference = result.trials[0], result.summary.reference_score
+    is_beaten = False
     if reference is None:
-        return "The reference recipe diverged on this cache."
-    if best.is_reference:
+        text = "The reference recipe diverged on this cache."
+    elif best.is_reference:
+        is_beaten = True
         others = [t for t in result.trials if not t.is_reference]
         score = max((t.val_accuracy or 0.0 for t in others), default=0.0)
-        return (
+        text = (
             "The search did not beat the reference recipe, which stays the "
             f"best: {reference:.2%} of the validation images, the best trial "
-            f"{score:.2%}. Try more trials with `--max-trials`."
+            f"{score:.2%}."
         )
-    return (
-        f"The best trial is right on {result.summary.best_score:.2%} of the "
-        f"validation images, the reference recipe on {reference:.2%}."
-    )
+    else:
+        text = (
+            f"The best trial is right on {result.summary.best_score:.2%} of "
+            f"the validation images, the reference recipe on {reference:.2%}."
+        )
+    if result.baselines:
+        baseline = rank_baselines(result.baselines)[0]
+        is_better = baseline.val_accuracy > result.summary.best_score
+        is_beaten |= is_better
+        begin = "A baseline beats all trials" if is_better else "Best baseline"
+        text += (
+            f" {begin}: {baseline.name} ({baseline.setting}), right on "
+            f"{baseline.val_accuracy:.2%}."
+        )
+    if is_beaten:
+        max_trials = MORE_TRIALS * result.summary.spec.max_trials
+        text += f" Try more trials with `--max-trials {max_trials}`."
+    return text
 
 
-def _format(name: str, value: Any) -> str:
-    if value is None:
-        return "failed"
-    if name == "val_accuracy":
-        return f"{value:.2%}"
-    if name in ("seconds", "val_loss"):
-        return f"{value:.3g}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _rank_key(entry: TrialRecord | BaselineResult) -> tuple[float, float]:
+    if entry.val_accuracy is None:
+        return math.inf, math.inf
+    loss = math.inf if entry.val_loss is None else entry.val_loss
+    return -entry.val_accuracy, loss

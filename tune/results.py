@@ -5,9 +5,11 @@ In `searches/NAME/`:
     spec.json      the `SearchSpec`; written first
     search.json    a `SearchSummary`
     trials/        one `TrialRecord` a file
-    trials.csv     the same as a table, best first
+    baselines.json a `Comparison`, where the search ran baselines
+    trials.csv     trials and baselines as a table, best first
     search.png     score against each hyperparameter
     best.json      `HeadSpec` of the winner; written last
+    tensorboard/   the trials for TensorBoard, see `tune.board`
     tuner/         what KerasTuner wrote
 """
 
@@ -25,6 +27,8 @@ from embed.errors import PipelineError
 from embed.errors import StaleCacheError
 from embed.spec import CacheSpec
 from head.spec import BEST
+from tune.baselines import BaselineResult
+from tune.comparison import read_baselines
 from tune.spec import SearchSpec
 from tune.trials import TrialRecord
 from tune.trials import rank_trials
@@ -74,11 +78,14 @@ class SearchResult:
         path: Its folder.
         summary: What was searched and what came out.
         trials: Best first; the reference recipe is among them.
+        baselines: What they are compared with, in a fixed order; none where
+            the search ran none.
     """
 
     path: Path
     summary: SearchSummary
     trials: list[TrialRecord]
+    baselines: list[BaselineResult] = dataclasses.field(default_factory=list)
 
     @property
     def best_path(self) -> Path:
@@ -151,7 +158,9 @@ def load_search(path: Path) -> SearchResult:
             "--overwrite`."
         ) from error
     trials = rank_trials(read_trials(folder / TRIALS))
-    return SearchResult(folder, summary, trials)
+    fingerprint = summary.spec.fingerprint
+    baselines = read_baselines(folder, fingerprint)
+    return SearchResult(folder, summary, trials, baselines)
 
 
 def _stale(

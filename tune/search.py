@@ -6,12 +6,12 @@ from pathlib import Path
 from embed.artifacts import SEARCHES
 from embed.artifacts import make_folder
 from embed.artifacts import name_dataset
-from embed.artifacts import touch
 from embed.artifacts import write_text
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.errors import PipelineError
+from embed.memory import default_limit
 from embed.provenance import installed_versions
 from embed.provenance import now
 from embed.stream import Reader
@@ -20,7 +20,13 @@ from head.refit import take_train_and_val
 from head.spec import BEST
 from head.spec import RECIPES
 from head.spec import format_best
+from tune.baselines import BaselineResult
+from tune.board import Board
+from tune.comparison import compare
+from tune.comparison import read_baselines
 from tune.folder import SearchFolder
+from tune.folds import FoldedTrainer
+from tune.folds import create_folded_trainer
 from tune.hypermodel import HeadTuner
 from tune.hypermodel import TrialRunner
 from tune.plots import draw_search
@@ -44,6 +50,8 @@ from tune.trials import TrialStore
 from tune.trials import rank_trials
 from tune.vectorized import VectorizedTrainer
 
+PARALLEL = 16  # Enough to keep a few cores busy until the last one ends.
+
 
 def run_search(
     cache: FeatureCache,
@@ -51,10 +59,13 @@ def run_search(
     oracle: OracleName,
     max_trials: int,
     max_epochs: int,
-    parallel: int,
+    parallel: int = PARALLEL,
+    folds: int = 1,
+    ensemble: int = 1,
     seed: int,
     artifacts_dir: Path,
     memory_limit: int | None = None,
+    has_baselines: bool = True,
     is_overwrite: bool,
     console: Console,
 ) -> SearchResult:
@@ -69,10 +80,15 @@ def run_search(
         max_trials: Largest number of trials, the reference recipe not counted.
         max_epochs: Largest number of epochs of a trial.
         parallel: Trials that are drawn and trained at once.
+        folds: On how many folds of the train split a trial is trained and
+            scored; 1 for its validation part alone.
+        ensemble: Best heads that `best.json` averages; the search is the same.
         seed: Of the oracle and of every training.
         artifacts_dir: Where searches are kept.
         memory_limit: Bytes that features may take; more are streamed, to the
             same result. Default: half of the memory that is free.
+        has_baselines: Whether baselines are run for comparison. The trials
+            are the same with and without, and so is the search.
         is_overwrite: Whether a finished search is done again.
         console: Where remarks go.
 
@@ -87,6 +103,7 @@ def run_search(
         max_trials=max_trials,
         max_epochs=max_epochs,
         parallel=parallel,
+        folds=folds,
         seed=seed,
     )
     searches_dir = make_folder(artifacts_dir / SEARCHES)
@@ -95,10 +112,21 @@ def run_search(
         folder.mend()
         if (folder.path / BEST).is_file() and not is_overwrite:
             console.say(f"The search {folder.path} was done already.")
-            touch(folder.path / BEST)
-            return load_search(folder.path)
-        read = choose_reader(cache, memory_limit, console)
-        _search(cache, spec, read, folder.build_dir, console)
+            done = load_search(folder.path)
+            _write_best(done.trials, ensemble, cache, folder.path)
+            return done
+        # Of every fold the rows are held.
+        limit = default_limit() if memory_limit is None else memory_limit
+        read = choose_reader(cache, limit // folds, console)
+        _search(
+            cache,
+            spec,
+            read,
+            folder.build_dir,
+            ensemble=ensemble,
+            has_baselines=has_baselines,
+            console=console,
+        )
         folder.swap()
     result = load_search(folder.path)
     console.say(describe_outcome(result))
@@ -110,6 +138,9 @@ def _search(
     spec: SearchSpec,
     read: Reader,
     folder: Path,
+    *,
+    ensemble: int,
+    has_baselines: bool,
     console: Console,
 ) -> None:
     """Runs what is left of a search and writes its files."""
@@ -121,23 +152,49 @@ def _search(
         f"{len(train):,} training and {len(val):,} validation images, "
         f"{prepare_devices().describe()}."
     )
+    num_classes = len(cache.spec.class_names)
+    found = read_baselines(folder, cache.fingerprint)
+    seconds = sum(baseline.seconds for baseline in found)
+    if has_baselines and spec.folds > 1:
+        console.say("No baselines: they are scored without folds.")
+    elif has_baselines:
+        found = compare(
+            train,
+            val,
+            num_classes=num_classes,
+            fingerprint=cache.fingerprint,
+            folder=folder,
+            console=console,
+        )
+    trainer: VectorizedTrainer | FoldedTrainer
+    if spec.folds > 1:
+        del train, val  # Folds have rows of their own.
+        trainer = create_folded_trainer(
+            cache, read, num_folds=spec.folds, seed=spec.seed
+        )
+    else:
+        trainer = VectorizedTrainer(
+            train=train, val=val, num_classes=num_classes, seed=spec.seed
+        )
     store = TrialStore(folder / TRIALS, folder / STATES)
     num_trials = _count_trials(spec, console)
     earlier = store.records
     if earlier:
         console.say(f"Going on from {len(earlier)} finished trials.")
+    board = Board(folder)
+    board.update(earlier)
     with console.progress(
         "Search", num_trials + 1, "trials", len(earlier)
     ) as progress:
+
+        def show_trial() -> None:
+            board.update(store.records)
+            progress.advance(1, _describe_best(store))
+
         runner = TrialRunner(
-            VectorizedTrainer(
-                train=train,
-                val=val,
-                num_classes=len(cache.spec.class_names),
-                seed=spec.seed,
-            ),
+            trainer,
             store,
-            on_trained=lambda: progress.advance(1, _describe_best(store)),
+            on_trained=show_trial,
         )
         reference = RECIPES[REFERENCE].model_copy(
             update={"fingerprint": cache.fingerprint}
@@ -150,19 +207,22 @@ def _search(
         )
         records = [*runner.run({REFERENCE: reference}), *tuner.search()]
     store.forget_states()
-    seconds = sum(trial.seconds for trial in earlier)
+    seconds += sum(trial.seconds for trial in earlier)
     seconds += time.monotonic() - began
-    _write(rank_trials(records), cache, spec, folder, seconds)
+    trials = rank_trials(records)
+    _write(trials, found, cache, spec, folder, seconds)
+    _write_best(trials, ensemble, cache, folder)
 
 
 def _write(
     trials: list[TrialRecord],
+    baselines: list[BaselineResult],
     cache: FeatureCache,
     spec: SearchSpec,
     folder: Path,
     seconds: float,
 ) -> None:
-    """Writes the files of a finished search, the winner last."""
+    """Writes the files of a finished search but the winner."""
     best = trials[0]
     if best.val_accuracy is None:
         raise PipelineError(
@@ -186,9 +246,17 @@ def _write(
         reference_score=reference.val_accuracy,
     )
     write_text(folder / SUMMARY, summary.model_dump_json(indent=2))
-    write_text(folder / TABLE, format_csv(trials))
+    write_text(folder / TABLE, format_csv(trials, baselines))
     draw_search(trials, folder / PICTURE)
-    write_text(folder / BEST, format_best(best.spec, cache.spec))
+
+
+def _write_best(
+    trials: list[TrialRecord], ensemble: int, cache: FeatureCache, folder: Path
+) -> None:
+    """Writes the winner, or the mean of the best heads."""
+    best, *others = (t.spec for t in trials[:ensemble] if not t.message)
+    winner = best.model_copy(update={"others": tuple(others)})
+    write_text(folder / BEST, format_best(winner, cache.spec))
 
 
 def _count_trials(spec: SearchSpec, console: Console) -> int:

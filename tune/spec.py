@@ -24,6 +24,8 @@ class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
         max_epochs: Largest number of epochs of a trial.
         parallel: Trials that are drawn at once: Bayes and Hyperband propose
             others when they know less.
+        folds: On how many folds trials are scored; 1 for the validation part
+            alone.
         seed: Of the oracle and of every training.
         space_version: Of `tune.space`.
         keras_tuner: Version of the package, whose oracles differ by version.
@@ -35,6 +37,7 @@ class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     max_trials: int = pydantic.Field(ge=1)
     max_epochs: int = pydantic.Field(ge=1)
     parallel: int = pydantic.Field(ge=1)
+    folds: int = pydantic.Field(default=1, ge=1)
     seed: int = pydantic.Field(ge=0)
     space_version: int = SPACE_VERSION
     keras_tuner: str = pydantic.Field(

@@ -14,7 +14,6 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -40,47 +39,14 @@ from tune.batches import count_batches
 from tune.batches import create_gather
 from tune.batches import divide
 from tune.scoring import Scoring
-from tune.slot import Arrays
 from tune.slot import Slot
 from tune.slot import SlotFactory
 from tune.steps import Steps
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How the training of a head ended.
-
-    Args:
-        val_accuracy: Share of the validation images that are right after the
-            last epoch; `None` where it diverged.
-        val_loss: Their mean cross-entropy; `None` where it diverged.
-        seconds: Its share of the time in which heads were trained together.
-        message: Why it failed, or `""`.
-    """
-
-    val_accuracy: float | None = None
-    val_loss: float | None = None
-    seconds: float = 0.0
-    message: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """A head to train.
-
-    Args:
-        spec: What and how.
-        first_epoch: Where to go on, counted from 0; 0 for the beginning.
-        state: What a training up to there left; `None` at the beginning.
-    """
-
-    spec: HeadSpec
-    first_epoch: int = 0
-    state: Arrays | None = None
-
+from tune.task import OnEnd
+from tune.task import Outcome
+from tune.task import Task
 
 Work = dict[int, list[Future[float]]]
-OnEnd = Callable[[int, Outcome, Arrays], None]
 
 
 class VectorizedTrainer:
@@ -91,6 +57,7 @@ class VectorizedTrainer:
         val: Rows to score by, view 0.
         num_classes: Number of classes.
         seed: Of weights, order, views, mixtures and dropout.
+        steps: The graphs of another trainer for as many classes, to share.
     """
 
     def __init__(
@@ -100,6 +67,7 @@ class VectorizedTrainer:
         val: Rows | RowStream,
         num_classes: int,
         seed: int,
+        steps: Steps | None = None,
     ) -> None:
         self._train_rows = train
         self._seed = seed
@@ -115,7 +83,7 @@ class VectorizedTrainer:
             for name, normalizer in normalizers.items()
             for is_mixed in (False, True)
         }
-        self._steps = Steps(num_classes)
+        self._steps = steps or Steps(num_classes)
         self._scoring = Scoring(val, normalizers, self._steps)
         # A stream's memory limit has room for one chunk in use.
         self._is_streamed = isinstance(train, RowStream)

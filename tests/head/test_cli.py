@@ -1,6 +1,7 @@
 """Tests for `head.cli`."""
 
 import json
+import re
 
 import pytest
 
@@ -80,3 +81,28 @@ def test_an_export_trains_within_the_limit(run, spec_path, tiny_cache):
     assert "streams from the cache" in err
     num_images = len(tiny_cache.take(Selection("train")))
     assert json.loads(out)["parity"]["num_images"] == num_images
+
+
+def test_training_an_ensemble_names_what_its_members_do(run, tmp_path):
+    """The table for people has them beside the accuracy of the whole."""
+    path = tmp_path / "spec.json"
+    spec = HeadSpec(epochs=2, others=(HeadSpec(epochs=1), HeadSpec(epochs=3)))
+    path.write_text(spec.to_json())
+
+    code, out, _ = run("train", "--spec", str(path))
+
+    assert code == 0
+    assert re.search(r"mean of 3 heads: ([\d.]+%, ){2}[\d.]+%$", out, re.M)
+
+
+def test_an_ensemble_of_ensembles_is_one_error(run, tmp_path):
+    """It names the file, the member and the remedy."""
+    path = tmp_path / "spec.json"
+    path.write_text('{"others": [{}, {"others": [{}]}]}')
+
+    code, out, err = run("train", "--spec", str(path))
+
+    assert (code, out) == (1, "")
+    line = err.splitlines()[-1]
+    assert str(path) in line
+    assert "others[1] has others of its own" in line

@@ -203,6 +203,56 @@ def test_rows_are_in_memory_once(tiny_cache, artifacts_dir, watch_cache):
     assert watched.most_bytes <= whole + 2 * 64  # To where it can be shared.
 
 
+def test_an_ensemble_takes_no_more_memory(
+    tiny_cache, artifacts_dir, watch_cache
+):
+    """Its members are trained on the same rows, one after the other."""
+    watched = watch_cache(tiny_cache)
+    spec = SPEC.model_copy(update={"others": (SPEC, SPEC)})
+
+    train_run(watched, spec, seed=0, artifacts_dir=artifacts_dir)
+
+    assert len(watched.taken) == 3
+    whole = tiny_cache.take(Selection("train")).features.nbytes
+    assert watched.most_bytes <= whole + 2 * 64  # To where it can be shared.
+
+
+def test_progress_counts_the_epochs_of_all_members(tiny_cache, artifacts_dir):
+    """Watched and refit, however many each of them takes."""
+    console = CountingConsole()
+    others = (HeadSpec(epochs=1), HeadSpec(epochs=4))
+    spec = SPEC.model_copy(update={"others": others})
+
+    train_run(
+        tiny_cache, spec, seed=0, artifacts_dir=artifacts_dir, console=console
+    )
+
+    assert console.total == console.num_done == 2 * (3 + 1 + 4)
+
+
+def test_a_single_head_has_no_members_in_its_record(run):
+    """Its accuracy is its own."""
+    assert run.record.member_val_accuracies == ()
+
+
+class CountingConsole(Console):
+    """Counts what is reported to be done."""
+
+    def __init__(self):
+        super().__init__(is_quiet=True)
+        self.total = self.num_done = 0
+
+    @contextlib.contextmanager
+    def progress(self, task, total, unit, done=0):
+        """Notes how much there is to do."""
+        self.total = total
+        yield self
+
+    def advance(self, amount=1, note=""):
+        """Counts it."""
+        self.num_done += amount
+
+
 class ClaimConsole(Console):
     """Looks when training begins at what is claimed below the runs."""
 

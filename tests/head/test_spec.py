@@ -103,3 +103,97 @@ def test_unknown_fields_are_refused():
     """A misspelt hyperparameter is never silently ignored."""
     with pytest.raises(pydantic.ValidationError, match="droput"):
         HeadSpec(droput=0.1)
+
+
+def test_a_single_head_says_nothing_of_others():
+    """Its text and digest, and the names of its runs, stay what they were."""
+    assert HeadSpec().to_json() == (
+        '{"batch_size": 32, "dropout": 0.25, "epochs": 30, '
+        '"fingerprint": null, "hidden_units": 0, "label_smoothing": 0.0, '
+        '"learning_rate": 0.0005, "mixup": 0.0, "normalization": "none", '
+        '"schedule": "constant", "temperature": null, "view_mixing": false, '
+        '"warmup_epochs": 0, "weight_decay": 0.0}'
+    )
+    assert HeadSpec(others=()).digest() == HeadSpec().digest()
+
+
+def test_an_ensemble_survives_its_file(tmp_path):
+    """Its members are read as they were written, each a head of its own."""
+    others = (HeadSpec(dropout=0.1), HeadSpec(hidden_units=8))
+    spec = HeadSpec(epochs=5, others=others)
+    path = tmp_path / "best.json"
+    path.write_text(spec.to_json())
+
+    found = load_spec(path)
+
+    assert found == spec
+    assert found.members == (HeadSpec(epochs=5), *others)
+    assert found.digest() != HeadSpec(epochs=5).digest()
+
+
+def test_a_single_head_is_its_only_member():
+    """What trains an ensemble trains it as well."""
+    spec = HeadSpec(dropout=0.1)
+
+    assert spec.members == (spec,)
+
+
+def test_a_winning_ensemble_knows_its_cache(tmp_path):
+    """All its members have the fingerprint, and the cache is in it once."""
+    spec = HeadSpec(others=(HeadSpec(dropout=0.1),))
+    path = tmp_path / "best.json"
+    path.write_text(format_best(spec, CACHE_SPEC), "utf-8")
+
+    found = load_spec(path)
+
+    assert found.chosen_on == CACHE_SPEC
+    fingerprints = {member.fingerprint for member in found.members}
+    assert fingerprints == {CACHE_SPEC.fingerprint()}
+    assert path.read_text("utf-8").count('"chosen_on"') == 1
+
+
+def test_winners_can_be_put_together_by_hand(tmp_path):
+    """A `best.json` among the others of another one is one of its members."""
+    first, second = (
+        json.loads(format_best(HeadSpec(dropout=dropout), CACHE_SPEC))
+        for dropout in (0.1, 0.2)
+    )
+    path = tmp_path / "best.json"
+    path.write_text(json.dumps({**first, "others": [second]}))
+
+    found = load_spec(path)
+
+    assert [member.dropout for member in found.members] == [0.1, 0.2]
+    assert found.others[0].chosen_on is None
+
+
+@pytest.mark.parametrize(
+    ("others", "problem"),
+    [
+        ('[{"others": [{}]}]', r"others\[0\] has others of its own"),
+        ('[{}, {"fingerprint": "f"}]', r"others\[1\], f"),
+        ('[{"dropout": 2}]', r"others\.0\.dropout"),
+        ('[{"droput": 0.1}]', r"others\.0\.droput"),
+        ('"reference"', "others"),
+        ("3", "others"),
+        ("null", "others"),
+    ],
+)
+def test_a_file_of_no_ensemble_names_the_problem(tmp_path, others, problem):
+    """One line says which member is wrong, and in what."""
+    path = tmp_path / "best.json"
+    path.write_text(f'{{"others": {others}}}')
+
+    with pytest.raises(PipelineError, match=problem) as caught:
+        load_spec(path)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_another_cache_is_that_of_all_members():
+    """An ensemble is never of two caches, whatever is done with it."""
+    spec = HeadSpec(fingerprint="f", others=(HeadSpec(fingerprint="f"),))
+
+    recipe = spec.with_fingerprint(None)
+
+    assert recipe == HeadSpec(others=(HeadSpec(),))

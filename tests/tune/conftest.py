@@ -8,7 +8,7 @@ import pytest
 
 from embed.console import Console
 from tune.search import run_search
-from tune.vectorized import Outcome
+from tune.task import Outcome
 
 
 @pytest.fixture(name="make_cache")
@@ -93,7 +93,7 @@ def _train_at_once(monkeypatch, diverging):
 
 @pytest.fixture(name="search")
 def _search(cache, tmp_path):
-    """Runs a small search on the cache, options by name."""
+    """Runs a small search on the cache, options by name; no baselines."""
 
     def search(**options):
         defaults = {
@@ -102,6 +102,7 @@ def _search(cache, tmp_path):
             "max_epochs": 4,
             "parallel": 3,
             "seed": 0,
+            "has_baselines": False,
             "artifacts_dir": tmp_path / "artifacts",
             "is_overwrite": False,
             "console": Console(is_quiet=True),

@@ -34,7 +34,7 @@ def create_axes(labels, num_classes, num_views=1):
 
 def without_seconds(results):
     """Returns the results but for how long they took."""
-    return [dataclasses.replace(result, seconds=0.0) for result in results]
+    return [result.model_copy(update={"seconds": 0.0}) for result in results]
 
 
 @pytest.fixture(name="split", scope="session")

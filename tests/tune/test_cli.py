@@ -87,6 +87,32 @@ def test_people_get_a_table(run):
     assert "best.json" in out
 
 
+@pytest.mark.usefixtures("train_at_once")
+def test_baselines_are_in_the_answers(run):
+    """Of `search` and `results`, and in the table for people."""
+    _, out, _ = run("search", "--max-trials", "2", "--json")
+    _, later, _ = run("results", "--json")
+    _, table, _ = run("results")
+
+    answer = json.loads(out)
+    names = [baseline["name"] for baseline in answer["baselines"]]
+    assert sorted(names) == ["knn", "logistic", "nearest_mean", "ridge"]
+    assert answer["best_baseline"] == names[0]
+    assert json.loads(later)["baselines"] == answer["baselines"]
+    assert json.loads(later)["best_baseline"] == names[0]
+    assert "nearest mean" in table
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_baselines_can_be_left_out(run):
+    """`--no-baselines` is the same search without them."""
+    _, out, _ = run("search", "--max-trials", "2", "--no-baselines", "--json")
+
+    answer = json.loads(out)
+    assert answer["baselines"] == []
+    assert answer["best_baseline"] is None
+
+
 def test_no_search_is_one_line(run):
     """It names the command that makes one."""
     code, out, err = run("results")

@@ -10,7 +10,8 @@ from tests.tune.test_vectorized import draw_rows
 from tests.tune.test_vectorized import specs_of
 from tests.tune.test_vectorized import train
 from tune.folds import FoldedTrainer
-from tune.vectorized import Task
+from tune.task import Task
+from tune.vectorized import VectorizedTrainer
 
 # Of 110 images.
 FOLDS = (np.arange(0, 30), np.arange(30, 70), np.arange(70, 110))
@@ -25,11 +26,15 @@ def take_fold(fold):
 
 def train_on_folds(tasks):
     """Trains heads; returns outcomes less their seconds, and states."""
-    trainer = FoldedTrainer(
-        [lambda fold=fold: take_fold(fold) for fold in range(len(FOLDS))],
-        num_classes=NUM_CLASSES,
-        seed=3,
-    )
+    trainers = []
+    for fold in range(len(FOLDS)):
+        rows, val = take_fold(fold)
+        trainers.append(
+            VectorizedTrainer(
+                train=rows, val=val, num_classes=NUM_CLASSES, seed=3
+            )
+        )
+    trainer = FoldedTrainer(trainers, [len(fold) for fold in FOLDS])
     ends = {}
     trainer.train(tasks, lambda place, *end: ends.setdefault(place, end))
     return [

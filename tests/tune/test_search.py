@@ -356,6 +356,70 @@ def test_the_table_is_best_first(search):
 
 
 @pytest.mark.usefixtures("train_at_once")
+def test_baselines_are_run_and_kept(search):
+    """They are in the result and in the CSV, and change no trial."""
+    without = search()
+
+    result = search(has_baselines=True, is_overwrite=True)
+
+    names = {baseline.name for baseline in result.baselines}
+    assert names == {"ridge", "logistic", "nearest_mean", "knn"}
+    assert load_search(result.path).baselines == result.baselines
+    with (result.path / "trials.csv").open() as file:
+        ids = {row["trial_id"] for row in csv.DictReader(file)}
+    assert ids == names | {trial.trial_id for trial in result.trials}
+    assert without.path == result.path
+    assert without.baselines == []
+    assert without_seconds(result) == without_seconds(without)
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_a_baseline_is_never_the_winner(search, make_cache, capsys):
+    """`best.json` is a head; it is said that a baseline is right on more."""
+    cache = make_cache("larger.h5", num_train=300)
+
+    result = search(
+        cache=cache, has_baselines=True, max_trials=1, console=Console()
+    )
+
+    best = max(baseline.val_accuracy for baseline in result.baselines)
+    assert best > result.summary.best_score
+    winner = load_spec(result.best_path)
+    assert winner.model_copy(update={"chosen_on": None}) == (
+        result.trials[0].spec
+    )
+    assert "A baseline beats all trials" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_a_search_that_goes_on_does_not_run_baselines_again(search, capsys):
+    """What an interrupted search found of them is kept."""
+    with pytest.raises(KeyboardInterrupt):
+        search(has_baselines=True, console=InterruptingConsole(2))
+
+    result = search(has_baselines=True, console=Console())
+
+    assert len(result.baselines) == 4
+    assert "Baseline" not in capsys.readouterr().err
+
+
+def test_a_search_that_streams_runs_no_baselines(search, make_cache, capsys):
+    """They need all rows at once; it is said that there are none."""
+    result = search(
+        cache=make_cache("larger.h5", num_train=300),
+        max_trials=1,
+        max_epochs=1,
+        memory_limit=17_000,
+        has_baselines=True,
+        console=Console(),
+    )
+
+    assert result.baselines == []
+    assert not (result.path / "baselines.json").exists()
+    assert "No baselines" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("train_at_once")
 def test_hyperband_trains_the_best_for_longer(search):
     """Its rungs raise the epochs of good trials up to the largest number."""
     result = search(oracle="hyperband", max_trials=9, max_epochs=60)
@@ -379,6 +443,63 @@ def test_a_grid_that_is_cut_short_says_so(search, capsys):
     assert (
         f"--max-trials {space.count_grid_points()}" in capsys.readouterr().err
     )
+
+
+def test_trials_are_scored_on_folds(search, cache):
+    """Every image of the train split counts once, with each of three heads."""
+    result = search(max_trials=2, max_epochs=2, folds=3)
+
+    num_images = cache.num_images["train"]
+    for trial in result.trials:
+        hits = trial.val_accuracy * num_images
+        assert hits == pytest.approx(round(hits))
+    assert result.summary.spec.folds == 3
+
+
+def test_more_folds_than_images_are_refused(search, make_cache):
+    """It says how many there are in each, and what to do."""
+    few = make_cache("few.h5", num_train=9)
+
+    with pytest.raises(PipelineError, match="fewer with `--folds`"):
+        search(cache=few, folds=30)
+
+
+def test_the_best_heads_are_averaged_on_request(search, train_at_once):
+    """`best.json` has them best first; the search is not done again."""
+    best, second, third = search().trials[:3]
+    num_trained = len(train_at_once)
+
+    result = search(ensemble=3)
+
+    expected = [trial.spec for trial in (best, second, third)]
+    assert members_of(result) == expected
+    assert len(train_at_once) == num_trained
+    assert members_of(search()) == expected[:1]
+
+
+def test_no_failed_head_is_averaged(search, train_at_once, diverging):
+    """Fewer heads are averaged than were asked for."""
+    diverging.append(lambda spec: spec.normalization != "none")
+
+    result = search(ensemble=50, max_trials=6)
+
+    sound = [t for t in result.trials if t.status == "completed"]
+    assert members_of(result) == [trial.spec for trial in sound]
+    assert len(sound) < len(result.trials) == len(train_at_once)
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_hyperband_forgets_its_states(search):
+    """They are there while it runs alone."""
+    result = search(oracle="hyperband", max_trials=9, max_epochs=60)
+
+    assert not (result.path / "states").exists()
+
+
+def members_of(result):
+    """Returns the heads of a `best.json`, best first."""
+    members = load_spec(result.best_path).members
+    return [m.model_copy(update={"chosen_on": None}) for m in members]
 
 
 def wait_for_trials(artifacts_dir, process):

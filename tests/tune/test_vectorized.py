@@ -13,7 +13,7 @@ from head.spec import HeadSpec
 from head.train import train_head
 from tune.slot import Slot
 from tune.steps import Steps
-from tune.vectorized import Task
+from tune.task import Task
 from tune.vectorized import VectorizedTrainer
 
 NUM_CLASSES, FEATURE_DIM, NUM_IMAGES = 5, 40, 150

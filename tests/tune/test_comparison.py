@@ -1,0 +1,79 @@
+"""Tests for `tune.comparison`."""
+
+import os
+
+import pytest
+
+from embed.console import Console
+from embed.errors import PipelineError
+from embed.splits import split_train
+from tune.comparison import compare
+from tune.comparison import read_baselines
+
+FINGERPRINT = "0123456789abcdef"
+
+
+@pytest.fixture(name="run")
+def _run(cache, tmp_path):
+    """Compares on the rows of the cache; the folder is `tmp_path`."""
+    split = split_train(cache.image_ids("train"))
+    rows = {"train": cache.take(split.train), "val": cache.take(split.val)}
+
+    def run(**options):
+        return compare(
+            **{**rows, "fingerprint": FINGERPRINT, **options},
+            num_classes=3,
+            folder=tmp_path,
+            console=Console(),
+        )
+
+    return run
+
+
+def test_results_are_written_and_said(run, tmp_path, capsys):
+    """Each as soon as it is there, all of them to the file."""
+    results = run()
+
+    said = capsys.readouterr().err.splitlines()
+    assert len(results) == len(said) == 4
+    assert said[0].startswith(f"Baseline ridge ({results[0].setting}): ")
+    assert read_baselines(tmp_path, FINGERPRINT) == results
+
+
+def test_what_is_there_is_not_run_again(run, tmp_path, capsys):
+    """A search that goes on reads it, whatever it takes."""
+    first = run()
+    os.utime(tmp_path / "baselines.json", (0, 0))
+    capsys.readouterr()
+
+    assert run() == first
+    assert (tmp_path / "baselines.json").stat().st_mtime == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_those_of_another_cache_are_not_taken(run, tmp_path):
+    """Whatever the folder is called that they lie in."""
+    run(fingerprint="of another")
+    assert read_baselines(tmp_path, FINGERPRINT) == []
+
+    results = run()
+
+    assert read_baselines(tmp_path, FINGERPRINT) == results
+    assert len(results) == 4
+
+
+def test_without_memory_there_are_none(run, tmp_path, capsys, monkeypatch):
+    """It is said that there are none and why."""
+    monkeypatch.setattr("tune.comparison.MEMORY_SHARE", 1e-9)
+
+    assert run() == []
+    assert "more than a quarter of the free memory" in capsys.readouterr().err
+    assert read_baselines(tmp_path, FINGERPRINT) == []
+
+
+def test_another_file_is_one_error(tmp_path):
+    """It says what to remove."""
+    (tmp_path / "baselines.json").write_text('[{"name": "ridge"}]')
+
+    with pytest.raises(PipelineError, match="Remove it and run the search"):
+        read_baselines(tmp_path, FINGERPRINT)

@@ -1,0 +1,111 @@
+"""What the trials of a search are compared with: baselines on the same rows.
+
+In the folder of the search:
+
+    baselines.json     a `Comparison`; there whole or not at all
+
+A search that goes on takes them from there.
+"""
+
+from pathlib import Path
+
+import pydantic
+
+from embed.artifacts import write_text
+from embed.console import Console
+from embed.errors import PipelineError
+from embed.memory import format_size
+from embed.memory import free_memory
+from embed.rows import Rows
+from embed.stream import RowStream
+from tune.baselines import BaselineResult
+from tune.baselines import run_baselines
+
+BASELINES = "baselines.json"
+# Of the free memory, that the training features may take: baselines take up to
+# three times as much on top.
+MEMORY_SHARE = 0.25
+
+
+class Comparison(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """What the baselines of a search came to.
+
+    Args:
+        fingerprint: Of the cache that they were fitted on.
+        baselines: In a fixed order.
+    """
+
+    fingerprint: str
+    baselines: list[BaselineResult]
+
+
+def compare(
+    train: Rows | RowStream,
+    val: Rows | RowStream,
+    *,
+    num_classes: int,
+    fingerprint: str,
+    folder: Path,
+    console: Console,
+) -> list[BaselineResult]:
+    """Runs the baselines, unless the search has them or memory is short.
+
+    Args:
+        train: Rows to fit on.
+        val: Rows to score by.
+        num_classes: Number of classes.
+        fingerprint: Of the cache that the rows are from.
+        folder: Of the search; the results are written there.
+        console: Is told of each result, and why there is none.
+
+    Returns:
+        The results, none where the rows are not in memory.
+    """
+    if found := read_baselines(folder, fingerprint):
+        return found
+    if not isinstance(train, Rows) or not isinstance(val, Rows):
+        console.say("No baselines: they need the features in memory.")
+        return []
+    num_bytes, limit = train.features.nbytes, int(MEMORY_SHARE * free_memory())
+    if num_bytes > limit:
+        console.say(
+            f"No baselines: the {format_size(num_bytes)} of training features "
+            f"are more than a quarter of the free memory, {format_size(limit)}."
+        )
+        return []
+    results = run_baselines(
+        train,
+        val,
+        num_classes=num_classes,
+        on_done=lambda result: console.say(_describe(result)),
+    )
+    comparison = Comparison(fingerprint=fingerprint, baselines=results)
+    write_text(folder / BASELINES, comparison.model_dump_json(indent=2))
+    return results
+
+
+def read_baselines(folder: Path, fingerprint: str) -> list[BaselineResult]:
+    """Reads the baselines of a search; none where it ran none on this cache.
+
+    Raises:
+        PipelineError: If the file holds something else.
+    """
+    path = folder / BASELINES
+    try:
+        found = Comparison.model_validate_json(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return []
+    except (pydantic.ValidationError, UnicodeDecodeError) as error:
+        raise PipelineError(
+            f"The file {path} holds no baselines. Expected: the JSON fields "
+            f"{sorted(Comparison.model_fields)}. Received: {error}. Remove it "
+            "and run the search again."
+        ) from error
+    return found.baselines if found.fingerprint == fingerprint else []
+
+
+def _describe(result: BaselineResult) -> str:
+    return (
+        f"Baseline {result.name} ({result.setting}): "
+        f"{result.val_accuracy:.2%} in {result.seconds:.1f} s."
+    )
