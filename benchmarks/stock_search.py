@@ -98,6 +98,7 @@ def feed(rows: Rows, spec: HeadSpec, num_classes: int) -> tf.data.Dataset:
                 [],
                 tf.float32,
             )
+            share = tf.ensure_shape(share, [])  # KerasTuner hides the error.
             batch, targets = (
                 share * of + (1 - share) * tf.roll(of, -1, axis=0)
                 for of in (batch, targets)
@@ -145,10 +146,13 @@ def main(
     targets = keras.utils.to_categorical(val.labels, num_classes)
     validation = np.ascontiguousarray(val.features[:, 0]), targets
     tuner.search(validation_data=validation, verbose=0)
+    trials = list(tuner.oracle.trials.values())
+    if failed := [t.message for t in trials if t.status != "COMPLETED"]:
+        raise RuntimeError(f"KerasTuner passed over an error: {failed[0]}")
     [best] = tuner.oracle.get_best_trials(1)
     result = {
         "best_score": best.score,
-        "num_trials": len(tuner.oracle.trials),
+        "num_trials": len(trials),
         "seconds": time.perf_counter() - began,
     }
     print(json.dumps(result))

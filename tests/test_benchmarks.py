@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import accuracy
 from benchmarks import measure
 from benchmarks.machine import describe_machine
 from benchmarks.machine import list_versions
@@ -20,6 +21,7 @@ from benchmarks.pictures import link_first
 from benchmarks.pictures import list_pictures
 from embed.sources import SourceRequest
 from embed.sources import open_source
+from head.spec import HeadSpec
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
@@ -124,3 +126,19 @@ def test_the_last_line_of_a_benchmark_is_json():
     assert set(result["ratio"]) == {"median", "min", "max"}
     assert result["machine"]["cpu"]
     assert result["versions"]["keras"]
+
+
+def test_a_recipe_is_as_good_as_itself(draw_cache, tmp_path, monkeypatch):
+    """Image by image; with two views as with one, and in company."""
+    monkeypatch.setattr(accuracy, "NUM_SEEDS", 2)
+    cache = draw_cache(tmp_path / "tiny.h5")
+    spec = HeadSpec(epochs=2, batch_size=8)
+    alone, again, mean = accuracy.validate(
+        cache,
+        [spec, spec, spec.model_copy(update={"others": (spec, spec)})],
+        [1, 2],
+    )
+
+    assert alone.shape == (2, 2)
+    assert (alone == again).all()
+    assert (alone == mean).all()

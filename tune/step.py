@@ -27,7 +27,7 @@ Kind = tuple[bool, bool]  # Has a hidden layer; has cosines for logits.
 
 
 def take_step(
-    kind: tuple[bool, bool],
+    kind: Kind,
     weights: Sequence[tf.Variable],
     moments: Sequence[tf.Variable],
     hyperparameters: tf.Tensor,

@@ -144,11 +144,7 @@ class VectorizedTrainer:
                 work = None
                 if epoch is not None:
                     work = self._submit_epoch(
-                        {
-                            p: s
-                            for p, s in slots.items()
-                            if epoch < s.num_epochs
-                        },
+                        _going_on(slots, epoch),
                         iter(chunks.__next__, None),
                         batch_size,
                         epoch,
