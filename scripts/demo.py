@@ -16,8 +16,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 ARTIFACTS = "artifacts/demo"  # Apart from the user's own.
 
-# Enough to see a search at work; the defaults are 32 trials of 60 epochs.
-SEARCH_OPTIONS = ["--max-trials", "8", "--max-epochs", "40", "--seed", "0"]
+# Enough epochs for so few pictures; the default is 60.
+SEARCH_OPTIONS = ["--max-epochs", "40", "--seed", "0"]
 
 COMMANDS = {
     "cache": ["embed", "build-cache", "--preset", "digits"],
