@@ -176,9 +176,17 @@ class Trainer:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the loss of each row, and 1 where the answer is right."""
         logits = self._model(vectors[:: self._num_views], training=False)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        is_right = tf.argmax(logits, -1, output_type=labels.dtype) == labels
+        losses, is_right = judge_logits(logits, labels)
         return losses, tf.cast(is_right, tf.float32)
+
+
+def judge_logits(
+    logits: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the cross-entropy of each row, and whether it is right."""
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    is_right = tf.argmax(logits, -1, output_type=labels.dtype) == labels
+    return losses, is_right
 
 
 def _create_optimizer(spec: HeadSpec, num_batches: int) -> keras.Optimizer:

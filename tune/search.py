@@ -147,32 +147,35 @@ def _search(
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / SPEC, spec.to_json())  # For `embed prune`.
-    train, val = take_train_and_val(cache, read)
-    console.say(
-        f"{len(train):,} training and {len(val):,} validation images, "
-        f"{prepare_devices().describe()}."
-    )
     num_classes = len(cache.spec.class_names)
     found = read_baselines(folder, cache.fingerprint)
     seconds = sum(baseline.seconds for baseline in found)
-    if has_baselines and spec.folds > 1:
-        console.say("No baselines: they are scored without folds.")
-    elif has_baselines:
-        found = compare(
-            train,
-            val,
-            num_classes=num_classes,
-            fingerprint=cache.fingerprint,
-            folder=folder,
-            console=console,
-        )
     trainer: VectorizedTrainer | FoldedTrainer
     if spec.folds > 1:
-        del train, val  # Folds have rows of their own.
         trainer = create_folded_trainer(
             cache, read, num_folds=spec.folds, seed=spec.seed
         )
+        console.say(
+            f"{cache.num_images['train']:,} images in {spec.folds} folds, "
+            f"{prepare_devices().describe()}."
+        )
+        if has_baselines:
+            console.say("No baselines: they are scored without folds.")
     else:
+        train, val = take_train_and_val(cache, read)
+        console.say(
+            f"{len(train):,} training and {len(val):,} validation images, "
+            f"{prepare_devices().describe()}."
+        )
+        if has_baselines:
+            found = compare(
+                train,
+                val,
+                num_classes=num_classes,
+                fingerprint=cache.fingerprint,
+                folder=folder,
+                console=console,
+            )
         trainer = VectorizedTrainer(
             train=train, val=val, num_classes=num_classes, seed=spec.seed
         )
@@ -191,11 +194,7 @@ def _search(
             board.update(store.records)
             progress.advance(1, _describe_best(store))
 
-        runner = TrialRunner(
-            trainer,
-            store,
-            on_trained=show_trial,
-        )
+        runner = TrialRunner(trainer, store, on_trained=show_trial)
         reference = RECIPES[REFERENCE].model_copy(
             update={"fingerprint": cache.fingerprint}
         )

@@ -17,6 +17,7 @@ from head.spec import HeadSpec
 from tune.batches import Batches
 
 Arrays = list[np.ndarray]
+Kind = tuple[bool, bool]  # Has a hidden layer; has cosines for logits.
 BETA_1, BETA_2 = 0.9, 0.999  # Of Adam, as Keras sets them.
 NUM_DROPPED, SMOOTHING, SHARPNESS = range(3)  # Places of hyperparameters.
 RATE, POWER_1, POWER_2, DECAY, SHARE = range(5)  # Columns of a plan.
@@ -62,14 +63,9 @@ class Slot:
         self._num_batches, self._seed = num_batches, seed
 
     @property
-    def kind(self) -> tuple[bool, bool]:
+    def kind(self) -> Kind:
         """Whether there is a hidden layer, and whether logits are cosines."""
         return self.spec.hidden_units > 0, self.spec.temperature is not None
-
-    @property
-    def num_epochs(self) -> int:
-        """Epochs after which the training ends."""
-        return self.spec.epochs
 
     @property
     def state(self) -> list[np.ndarray]:

@@ -18,12 +18,11 @@ from tune.slot import POWER_1
 from tune.slot import POWER_2
 from tune.slot import RATE
 from tune.slot import SHARPNESS
+from tune.slot import Kind
 
 EPSILON = 1e-7  # Of Adam, as Keras sets it.
 UNIT_NORM_EPSILON = 1e-7  # Of Keras's constraint.
 MIN_LENGTH = 1e-12  # Of Keras's unit normalisation.
-
-Kind = tuple[bool, bool]  # Has a hidden layer; has cosines for logits.
 
 
 def take_step(

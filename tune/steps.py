@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from head.mixing import mix
+from head.trainer import judge_logits
 from tune.batches import Batches
 from tune.slot import SHARE
 from tune.slot import SMOOTHING
+from tune.slot import Kind
 from tune.slot import Slot
-from tune.step import Kind
 from tune.step import compute_logits
 from tune.step import take_step
 
@@ -103,8 +104,7 @@ class Steps:
         labels: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         logits = compute_logits(kind, weights, hyperparameters, features)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        is_right = tf.argmax(logits, -1, output_type=labels.dtype) == labels
+        losses, is_right = judge_logits(logits, labels)
         return losses, tf.math.count_nonzero(is_right)
 
     def _run_kind(

@@ -129,7 +129,7 @@ class VectorizedTrainer:
         pool: Executor,
     ) -> None:
         """Trains heads side by side until the last one has ended."""
-        epochs = range(first_epoch, max(s.num_epochs for s in slots.values()))
+        epochs = range(first_epoch, max(s.spec.epochs for s in slots.values()))
         chunks = feed_chunks(
             self._train_rows,
             None,
@@ -241,7 +241,7 @@ class VectorizedTrainer:
         ended = {
             place: slots[place]
             for place, loss in losses.items()
-            if slots[place].num_epochs == epoch + 1 or not math.isfinite(loss)
+            if slots[place].spec.epochs == epoch + 1 or not math.isfinite(loss)
         }
         now = time.monotonic()
         for place in losses:
@@ -288,7 +288,7 @@ class VectorizedTrainer:
 
 def _going_on(slots: Mapping[int, Slot], epoch: int) -> dict[int, Slot]:
     """Returns the heads that train in an epoch."""
-    return {p: slot for p, slot in slots.items() if epoch < slot.num_epochs}
+    return {p: slot for p, slot in slots.items() if epoch < slot.spec.epochs}
 
 
 def _kind_of_features(spec: HeadSpec) -> tuple[bool, Normalization]:

@@ -168,9 +168,18 @@ def test_a_failed_run_leaves_the_old_one(run, tiny_cache, artifacts_dir):
     assert load_run(run.directory).record == run.record
 
 
-def test_a_run_that_streams_is_the_same_run(run, tiny_cache, artifacts_dir):
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SPEC.model_copy(update={"batch_size": 4}),
+        HeadSpec(epochs=2, batch_size=4, others=(HeadSpec(batch_size=3),)),
+    ],
+    ids=["one head", "two heads"],
+)
+def test_a_run_that_streams_is_the_same_run(
+    run, tiny_cache, artifacts_dir, spec
+):
     """Whether rows are in memory does not show in what is left."""
-    spec = SPEC.model_copy(update={"batch_size": 4})
     held, streamed = (
         train_run(
             tiny_cache,

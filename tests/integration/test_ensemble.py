@@ -184,30 +184,6 @@ def test_its_exports_answer_in_a_fresh_process(
         np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
-def test_an_ensemble_that_streams_is_the_same(run, tiny_cache, artifacts_dir):
-    """Whether rows are in memory does not show in what is left."""
-    spec = HeadSpec(epochs=2, batch_size=4, others=(HeadSpec(batch_size=3),))
-    held, streamed = (
-        train_run(
-            tiny_cache,
-            spec,
-            seed=0,
-            artifacts_dir=artifacts_dir / str(memory_limit),
-            memory_limit=memory_limit,
-        )
-        for memory_limit in (10**6, 600)
-    )
-
-    assert streamed.directory.name == held.directory.name
-    assert streamed.record.val_accuracy == held.record.val_accuracy
-    for found, expected in zip(
-        streamed.load_head().get_weights(),
-        held.load_head().get_weights(),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(found, expected)
-
-
 def test_the_winning_ensemble_of_a_search_is_trained_and_exported(
     run, tiny_cache, artifacts_dir, tmp_path, capfd
 ):
