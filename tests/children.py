@@ -55,17 +55,20 @@ def wait_until(is_so, process=None):
 
 
 @contextlib.contextmanager
-def start_command(*arguments, cwd, package="embed", max_file_bytes=None):
+def start_command(
+    *arguments, cwd, package="embed", env=None, max_file_bytes=None
+):
     """Starts `python -m PACKAGE ...` in a forked process.
 
-    Takes what follows the package and, by name, the folder to run it in, and
-    how long a file may become. Yields the process; `finish` has its output.
+    Takes what follows the package and, by name, the folder to run it in,
+    variables to set (`env`), and how long a file may become. Yields the
+    process; `finish` has its output.
     """
     command = [str(argument) for argument in arguments]
     outputs = cwd / f"output-{time.monotonic_ns()}"
     outputs.mkdir()
     with start(
-        _run_command, package, command, cwd, outputs, max_file_bytes
+        _run_command, package, command, cwd, outputs, env, max_file_bytes
     ) as process:
         process.outputs = outputs
         yield process
@@ -87,8 +90,9 @@ def run_forked(*arguments, **options):
         return finish(process)
 
 
-def _run_command(package, command, cwd, outputs, max_file_bytes):
+def _run_command(package, command, cwd, outputs, env, max_file_bytes):
     os.chdir(cwd)
+    os.environ.update(env or {})
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         file = os.open(outputs / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, descriptor)

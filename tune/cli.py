@@ -4,8 +4,11 @@ Each command is a thin shell over one library call. Heavy imports are inside
 the commands, so that `--help` answers at once.
 """
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Annotated
+from typing import Any
 from typing import Literal
 
 import typer
@@ -13,6 +16,7 @@ import typer
 from embed.console import DEFAULT_ARTIFACTS
 from embed.console import ArtifactsOption
 from embed.console import CacheOption
+from embed.console import Console
 from embed.console import JsonOption
 from embed.console import MemoryLimitOption
 from embed.console import OverwriteOption
@@ -22,6 +26,10 @@ from embed.console import VerboseOption
 from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
+
+if TYPE_CHECKING:
+    from embed.cache import FeatureCache
+    from tune.role import Role
 
 # As in `tune.spec`, whose import costs `--help` a tenth of a second.
 OracleName = Literal["random", "bayesian", "hyperband", "grid"]
@@ -55,6 +63,14 @@ def run_search_command(
         int,
         typer.Option(min=1, help="Best heads to average in best.json."),
     ] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Processes to train in, each on its share of the cores; 1: "
+            "this one alone, on all of them.",
+        ),
+    ] = 1,
     baselines: Annotated[
         bool,
         typer.Option(help="Compare with regression, means and neighbours."),
@@ -83,6 +99,27 @@ def run_search_command(
     Hyperband sweeps, from few epochs to --max-epochs, until --max-trials are
     used up. The grid is cut off after --max-trials points.
 
+    The trials are the same however many --workers train them, and so is their
+    table. The trials of one that dies are run again, and it is started anew.
+
+    On several machines run the same command on each, with its copy of the
+    cache and KerasTuner's variables: KERASTUNER_ORACLE_IP and
+    KERASTUNER_ORACLE_PORT, the address of the chief, and KERASTUNER_TUNER_ID,
+    `chief` for the command that hands out the trials and has the results, and
+    another name each for those that train. --workers then says how many of
+    these are expected; the chief starts none. For example, the chief and a
+    worker on 10.0.0.5, and a worker elsewhere:
+
+        export KERASTUNER_ORACLE_IP=10.0.0.5 KERASTUNER_ORACLE_PORT=8000
+        KERASTUNER_TUNER_ID=chief python -m tune search --workers 2 &
+        KERASTUNER_TUNER_ID=a python -m tune search --workers 2
+        KERASTUNER_TUNER_ID=b python -m tune search --workers 2
+
+    The last digits of scores may differ between kinds of processors. A worker
+    waits ten minutes for a chief that is not there, or is being started again.
+    What they say is neither encrypted nor signed: use a network
+    that you trust.
+
     Example: python -m tune search --oracle bayesian --max-trials 16
     """
     with command(
@@ -92,12 +129,26 @@ def run_search_command(
         from embed.devices import num_cpu_threads
         from embed.devices import prepare_devices
         from embed.devices import use_threads
+        from tune.role import read_role
 
+        role = read_role(os.environ)
         opened = find_cache(artifacts, cache)
         if cache is None:
             console.say(f"Cache: {opened.path} (the newest).")
         use_threads(num_cpu_threads())
         prepare_devices()
+
+        options: dict[str, Any] = {
+            "oracle": oracle,
+            "max_trials": max_trials,
+            "max_epochs": max_epochs,
+            "parallel": parallel,
+            "folds": folds,
+            "seed": seed,
+        }
+        if role is not None and not role.is_chief:
+            _work(opened, role, options, artifacts, memory_limit, console)
+            return
 
         from tune.report import baseline_fields
         from tune.search import run_search
@@ -105,13 +156,10 @@ def run_search_command(
 
         result = run_search(
             opened,
-            oracle=oracle,
-            max_trials=max_trials,
-            max_epochs=max_epochs,
-            parallel=parallel,
-            folds=folds,
+            **options,
             ensemble=ensemble,
-            seed=seed,
+            num_workers=workers,
+            address=role.address if role else None,
             artifacts_dir=artifacts,
             memory_limit=memory_limit,
             has_baselines=baselines,
@@ -136,6 +184,41 @@ def run_search_command(
             f"{format_seconds(summary.seconds)}\n"
             f"Best trial: {result.best_path}",
         )
+
+
+def _work(
+    cache: "FeatureCache",
+    role: "Role",
+    options: dict[str, Any],
+    artifacts_dir: Path,
+    memory_limit: int | None,
+    console: Console,
+) -> None:
+    """Trains trials for the chief of another command."""
+    from tune.spec import SearchSpec
+    from tune.worker import run_worker
+
+    report = run_worker(
+        cache,
+        SearchSpec.of(cache, **options),
+        role=role,
+        artifacts_dir=artifacts_dir,
+        memory_limit=memory_limit,
+        console=console,
+    )
+    payload = {
+        "worker": role.name,
+        "num_trials": report.num_trials,
+        "seconds": report.seconds,
+        "chief": str(role.address),
+        "search": report.results_dir,
+    }
+    console.result(
+        payload,
+        f"Worker {role.name}: {report.num_trials} trials in "
+        f"{format_seconds(report.seconds)}\n"
+        f"Search: {report.results_dir}, where the chief is, {role.address}",
+    )
 
 
 @app.command("results")

@@ -13,7 +13,10 @@ from pathlib import Path
 import filelock
 
 from embed.artifacts import BUILDING
+from embed.artifacts import name_dataset
+from embed.cache import FeatureCache
 from embed.errors import PipelineError
+from tune.spec import SearchSpec
 
 
 class SearchFolder:
@@ -63,3 +66,9 @@ class SearchFolder:
             self.path.rename(self._old_dir)
         self.build_dir.rename(self.path)
         shutil.rmtree(self._old_dir, ignore_errors=True)
+
+
+def name_search(cache: FeatureCache, spec: SearchSpec) -> str:
+    """Returns `DATASET-ORACLE-DIGEST`, the first two being for people."""
+    dataset = name_dataset(cache.spec.dataset)
+    return f"{dataset}-{spec.oracle}-{spec.digest()}"

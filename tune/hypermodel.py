@@ -4,13 +4,13 @@ import functools
 from collections.abc import Callable
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus
 
 from head.spec import HeadSpec
-from tune.folds import FoldedTrainer
 from tune.oracles import OBJECTIVE
 from tune.oracles import create_oracle
 from tune.slot import Arrays
@@ -18,11 +18,22 @@ from tune.space import suggest_spec
 from tune.spec import SearchSpec
 from tune.task import Outcome
 from tune.task import Task
+from tune.trainers import Trainer
 from tune.trials import TrialRecord
 from tune.trials import TrialStore
-from tune.vectorized import VectorizedTrainer
 
 TUNER = "tuner"  # Folder of what KerasTuner writes; nobody reads it again.
+
+
+class Runner(Protocol):
+    """What gives the records of trials: this process, or workers."""
+
+    def run(
+        self,
+        trials: Mapping[str, HeadSpec],
+        parents: Mapping[str, tuple[str, int]] | None = None,
+    ) -> list[TrialRecord]:
+        """Returns the records of trials; see `TrialRunner`."""
 
 
 class TrialRunner:
@@ -39,7 +50,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        trainer: VectorizedTrainer | FoldedTrainer,
+        trainer: Trainer,
         store: TrialStore,
         on_trained: Callable[[], None],
     ) -> None:
@@ -118,12 +129,12 @@ class HeadTuner(BaseTuner):
         spec: SearchSpec,
         *,
         num_views: int,
-        runner: TrialRunner,
+        runner: Runner,
         folder: Path,
     ) -> None:
         self._runner = runner
         self._num_at_once = spec.parallel
-        self._continues = spec.oracle == "hyperband"
+        self._continues = spec.continues
         super().__init__(
             oracle=create_oracle(
                 spec.oracle,
@@ -143,15 +154,18 @@ class HeadTuner(BaseTuner):
             overwrite=True,  # Or it would reload whatever lies there.
         )
 
-    def search(self) -> list[TrialRecord]:
+    def search(self, beside: Mapping[str, HeadSpec]) -> list[TrialRecord]:
         """Runs the trials until the oracle has no more.
 
         KerasTuner's own loop runs one at a time and takes any exception for a
         bad trial; here a trial fails by diverging alone, and all else is an
         error.
 
+        Args:
+            beside: Trials that are no oracle's, run beside the first ones.
+
         Returns:
-            The records, in the order of the oracle.
+            Their records, then the others in the order of the oracle.
         """
         records: list[TrialRecord] = []
         while trials := self._draw_trials():
@@ -168,10 +182,12 @@ class HeadTuner(BaseTuner):
                 if self._continues
                 else None
             )
-            found = self._runner.run(specs, parents)
-            for trial, record in zip(trials, found, strict=True):
+            found = self._runner.run({**beside, **specs}, parents)
+            own = found[len(beside) :]
+            for trial, record in zip(trials, own, strict=True):
                 self._report(trial, record)
             records += found
+            beside = {}
         return records
 
     def _draw_trials(self) -> list[Trial]:

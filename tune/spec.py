@@ -3,9 +3,13 @@
 import hashlib
 import importlib.metadata
 import json
+from typing import Any
 from typing import Literal
+from typing import Self
 
 import pydantic
+
+from embed.cache import FeatureCache
 
 OracleName = Literal["random", "bayesian", "hyperband", "grid"]
 
@@ -43,6 +47,25 @@ class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     keras_tuner: str = pydantic.Field(
         default_factory=lambda: importlib.metadata.version("keras-tuner")
     )
+
+    @classmethod
+    def of(cls, cache: FeatureCache, **options: Any) -> Self:
+        """Returns what determines a search on a cache.
+
+        Args:
+            cache: What heads are trained on.
+            options: The other fields, by name.
+        """
+        return cls(
+            fingerprint=cache.fingerprint,
+            pictures_digest=cache.pictures_digest(),
+            **options,
+        )
+
+    @property
+    def continues(self) -> bool:
+        """Whether trials go on with the trainings of others."""
+        return self.oracle == "hyperband"
 
     def to_json(self) -> str:
         """Returns the canonical text: keys sorted, defaults written out."""

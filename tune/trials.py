@@ -12,6 +12,7 @@ half a file, and every oracle resumes to the table that it would have given.
 """
 
 import shutil
+import uuid
 from collections.abc import Iterable
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,11 +111,11 @@ class TrialStore:
     def save_state(self, trial_id: str, state: Sequence[np.ndarray]) -> None:
         """Writes what the training of a trial can be gone on with."""
         self._states_dir.mkdir(parents=True, exist_ok=True)
-        path = self._states_dir / f"{trial_id}.npz"
-        part = path.with_suffix(".part")
+        # Two workers may train the same, if one was taken for lost.
+        part = self._states_dir / f"{trial_id}-{uuid.uuid4().hex}.part"
         with part.open("wb") as file:
             np.savez(file, *state)
-        part.replace(path)
+        part.replace(self._states_dir / f"{trial_id}.npz")
 
     def load_state(self, trial_id: str) -> list[np.ndarray] | None:
         """Reads it; `None` where there is none."""

@@ -80,14 +80,14 @@ def _train_at_once(monkeypatch, diverging):
     """
     specs = []
     monkeypatch.setattr(
-        "tune.search.VectorizedTrainer",
+        "tune.trainers.VectorizedTrainer",
         functools.partial(
             DrawingTrainer,
             specs=specs,
             diverges=lambda spec: any(is_so(spec) for is_so in diverging),
         ),
     )
-    monkeypatch.setattr("tune.search.draw_search", lambda trials, path: None)
+    monkeypatch.setattr("tune.finish.draw_search", lambda trials, path: None)
     return specs
 
 

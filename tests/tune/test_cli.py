@@ -141,6 +141,7 @@ def test_search_of_another_cache_is_not_shown(run, search, make_cache):
         ["--oracle", "best"],
         ["--max-trials", "0"],
         ["--max-epochs", "0"],
+        ["--workers", "0"],
         ["--seed", "-1"],
         ["--memory-limit", "0"],
         ["--memory-limit", "8X"],
