@@ -6,21 +6,17 @@ gathered, normalised and drawn for once, however many heads there are.
 """
 
 import dataclasses
-from collections.abc import Callable
 from collections.abc import Iterator
 
 import tensorflow as tf
 
 from head.dropout import draw_bytes
 from head.feed import Chunk
-from head.mixing import gather_views
 from head.mixing import partners_of
 
 # Of features, prepared at a time in each way in which heads may want them: to
 # start a head on less takes as long as some of its steps.
 MOST_BYTES = 32 * 2**20
-
-Normalizer = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +60,9 @@ class Batches:
         """
         steps = self.first_step + tf.range(self.places.shape[0])
         return _draw_bytes(
-            tf.constant(seed, tf.uint32), steps, self.places.shape[1], size
+            tf.constant(seed, tf.uint32),
+            steps,
+            tf.constant([self.places.shape[1], size]),
         )
 
 
@@ -126,54 +124,21 @@ def count_batches(num_images: int, batch_size: int, feature_dim: int) -> int:
     return min(max(MOST_BYTES // batch_bytes, 1), -(-num_images // batch_size))
 
 
-def create_gather(
-    normalizer: Normalizer, *, is_mixed: bool, num_views: int
-) -> Callable[[Batches], tf.Tensor]:
-    """Returns what gathers the features of batches.
-
-    One batch after the other, which stays near the processor meanwhile: half
-    of the time of all at once.
-
-    Args:
-        normalizer: What heads do to features first.
-        is_mixed: Whether two views of each image are mixed.
-        num_views: Views of an image.
-
-    Returns:
-        A function of batches to `(num_batches, batch_size, feature_dim)`.
-    """
-
-    @tf.function
-    def gather(vectors: tf.Tensor, *columns: tf.Tensor) -> tf.Tensor:
-        def gather_batch(drawn: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            places, views, shares = drawn
-            mixed = shares if is_mixed else None
-            return normalizer(
-                gather_views(vectors, places, views, mixed, num_views)
-            )
-
-        return tf.map_fn(
-            gather_batch,
-            columns,
-            fn_output_signature=tf.TensorSpec(
-                (columns[0].shape[1], vectors.shape[1]), tf.float32
-            ),
-        )
-
-    return lambda batches: gather(
-        batches.vectors, batches.places, batches.views, batches.shares
-    )
-
-
-@tf.function
+@tf.function(
+    autograph=False,
+    input_signature=[  # Of any size, so that it is traced once.
+        tf.TensorSpec((), tf.uint32),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((2,), tf.int32),
+    ],
+)
 def _draw_bytes(
-    seed: tf.Tensor, steps: tf.Tensor, batch_size: int, size: int
+    seed: tf.Tensor, steps: tf.Tensor, shape: tf.Tensor
 ) -> tf.Tensor:
     return tf.map_fn(
         lambda step: draw_bytes(
-            tf.stack([seed, tf.cast(step, tf.uint32)]),
-            tf.constant([batch_size, size]),
+            tf.stack([seed, tf.cast(step, tf.uint32)]), shape
         ),
         steps,
-        fn_output_signature=tf.TensorSpec((batch_size, size), tf.uint8),
+        fn_output_signature=tf.TensorSpec((None, None), tf.uint8),
     )

@@ -15,7 +15,7 @@ from head.feed import Chunk
 from head.feed import feed_rows
 from head.feed import shape_of
 from head.spec import Normalization
-from tune.batches import Normalizer
+from tune.preparation import Normalizer
 from tune.slot import Slot
 from tune.steps import Steps
 

@@ -35,7 +35,7 @@ class Steps:
             (a, b) for a in (False, True) for b in (False, True)
         ]
         self._run, self._judge = (
-            {kind: tf.function(functools.partial(of, kind)) for kind in kinds}
+            {kind: _compile(functools.partial(of, kind)) for kind in kinds}
             for of in (self._run_kind, self._judge_kind)
         )
 
@@ -133,17 +133,17 @@ class Steps:
         wanted = wanted * (1 - smoothing) + smoothing / self._num_classes
         num_images = tf.reduce_sum(image_weights, axis=1, keepdims=True)
         error_weights = image_weights / num_images
-        loss = 0.0
-        for number in tf.range(num_steps):
+
+        def take_next(
+            number: tf.Tensor, loss: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
             x, planned = features[number], plan[number]
             x = tf.cond(
                 is_mixed,
-                functools.partial(
-                    _mix_images, x, partners[number], planned[SHARE]
-                ),
-                lambda x=x: x,
+                lambda: _mix_images(x, partners[number], planned[SHARE]),
+                lambda: x,
             )
-            loss += take_step(
+            return number + 1, loss + take_step(
                 kind,
                 weights,
                 moments,
@@ -154,7 +154,18 @@ class Steps:
                 drawn=[of[number] for of in drawn],
                 planned=planned,
             )
+
+        _, loss = tf.while_loop(
+            lambda number, _: number < num_steps,
+            take_next,
+            (tf.constant(0), tf.constant(0.0)),
+            parallel_iterations=1,
+        )
         return loss
+
+
+# Without autograph, which takes longer to begin than a graph to be traced.
+_compile = functools.partial(tf.function, autograph=False)
 
 
 def _mix_images(

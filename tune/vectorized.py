@@ -12,6 +12,7 @@ fit into it without filling.
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -31,13 +32,12 @@ from head.feed import Chunk
 from head.feed import feed_chunks
 from head.feed import shape_of
 from head.model import create_normalizer
-from head.spec import HeadSpec
 from head.spec import Normalization
 from tune.batches import Batches
-from tune.batches import Normalizer
 from tune.batches import count_batches
-from tune.batches import create_gather
 from tune.batches import divide
+from tune.preparation import Normalizer
+from tune.preparation import Preparation
 from tune.scoring import Scoring
 from tune.slot import Slot
 from tune.slot import SlotFactory
@@ -76,18 +76,11 @@ class VectorizedTrainer:
             name: create_normalizer(name, train)
             for name in get_args(Normalization)
         }
-        self._gather = {
-            (is_mixed, name): create_gather(
-                normalizer, is_mixed=is_mixed, num_views=num_views
-            )
-            for name, normalizer in normalizers.items()
-            for is_mixed in (False, True)
-        }
+        self._preparation = Preparation(normalizers, num_views)
         self._steps = steps or Steps(num_classes)
         self._scoring = Scoring(val, normalizers, self._steps)
         # A stream's memory limit has room for one chunk in use.
         self._is_streamed = isinstance(train, RowStream)
-        self._in_flight: list[Future[float]] = []
         self._clock = 0.0
         self._factory = SlotFactory(train, num_classes, seed)
 
@@ -109,26 +102,36 @@ class VectorizedTrainer:
             same = task.spec.batch_size, task.first_epoch
             groups.setdefault(same, {})[place] = task
         with ThreadPoolExecutor(num_cpu_threads()) as pool:
-            for (batch_size, first_epoch), group in groups.items():
-                slots = {
-                    place: self._factory.create(
-                        task.spec,
-                        task.state,
-                        num_batches=self._count_batches(batch_size),
-                    )
-                    for place, task in group.items()
-                }
-                self._train_group(slots, batch_size, first_epoch, on_end, pool)
+            trainings = [
+                self._train_group(group, *same, on_end, pool)
+                for same, group in groups.items()
+            ]
+            if self._is_streamed:  # No room for the rows of several.
+                trainings = [itertools.chain.from_iterable(trainings)]
+            # Two groups in turn keep all cores busy where one has few heads.
+            while trainings:
+                trainings = [t for t in trainings if next(t, None) is not None]
 
     def _train_group(
         self,
-        slots: dict[int, Slot],
+        tasks: Mapping[int, Task],
         batch_size: int,
         first_epoch: int,
         on_end: OnEnd,
         pool: Executor,
-    ) -> None:
-        """Trains heads side by side until the last one has ended."""
+    ) -> Iterator[int]:
+        """Trains heads side by side until the last one has ended.
+
+        Yields:
+            The number of each epoch that has ended.
+        """
+        num_batches = self._count_batches(batch_size)
+        slots = {
+            place: self._factory.create(
+                task.spec, task.state, num_batches=num_batches
+            )
+            for place, task in tasks.items()
+        }
         epochs = range(first_epoch, max(s.spec.epochs for s in slots.values()))
         chunks = feed_chunks(
             self._train_rows,
@@ -139,6 +142,7 @@ class VectorizedTrainer:
         )
         # The next epoch is there before the last head has done with this one.
         ahead: tuple[int, Work] | None = None
+        in_flight: list[Future[float]] = []
         with contextlib.closing(chunks):
             for epoch in (*epochs, None):
                 work = None
@@ -148,10 +152,12 @@ class VectorizedTrainer:
                         iter(chunks.__next__, None),
                         batch_size,
                         epoch,
+                        in_flight,
                         pool,
                     )
                 if ahead is not None:
                     self._end_epoch(slots, *ahead, on_end, pool)
+                    yield ahead[0]
                 if not slots:  # Those that were left may have diverged.
                     return
                 if epoch is not None and work is not None:
@@ -163,9 +169,18 @@ class VectorizedTrainer:
         chunks: Iterator[Chunk],
         batch_size: int,
         epoch: int,
+        in_flight: list[Future[float]],
         pool: Executor,
     ) -> Work:
         """Has the steps of an epoch taken by every head.
+
+        Args:
+            slots: By place the heads.
+            chunks: Of the epoch.
+            batch_size: Of all of them.
+            epoch: From 0.
+            in_flight: What was submitted last; changed.
+            pool: Where they are taken.
 
         Returns:
             By place of a head what will be the losses of its pieces.
@@ -182,8 +197,8 @@ class VectorizedTrainer:
                 ),
             ):
                 submitted = self._submit_steps(slots, work, batches, pool)
-                wait(submitted if self._is_streamed else self._in_flight)
-                self._in_flight = submitted
+                wait(submitted if self._is_streamed else in_flight)
+                in_flight[:] = submitted
                 step += batches.num_steps
             del chunk  # Once the next is asked for, another one is read.
         return work
@@ -196,15 +211,7 @@ class VectorizedTrainer:
         pool: Executor,
     ) -> list[Future[float]]:
         """Has the steps of some batches taken by every head."""
-        kinds = {_kind_of_features(slot.spec) for slot in slots.values()}
-        dropouts = {d for slot in slots.values() for d in slot.dropouts}
-        features = {
-            kind: pool.submit(self._gather[kind], batches) for kind in kinds
-        }
-        drawn = {
-            dropout: pool.submit(batches.draw_bytes, *dropout)
-            for dropout in dropouts
-        }
+        prepared = self._preparation.begin(batches, slots.values(), pool)
 
         def take(slot: Slot, before: Future[float] | None) -> float:
             if before is not None:
@@ -212,8 +219,8 @@ class VectorizedTrainer:
             return self._steps.take(
                 slot,
                 batches,
-                features[_kind_of_features(slot.spec)].result(),
-                [drawn[dropout].result() for dropout in slot.dropouts],
+                prepared.features_of(slot),
+                prepared.drawn_of(slot),
             )
 
         # The largest first, so that no thread has one left when the other
@@ -289,8 +296,3 @@ class VectorizedTrainer:
 def _going_on(slots: Mapping[int, Slot], epoch: int) -> dict[int, Slot]:
     """Returns the heads that train in an epoch."""
     return {p: slot for p, slot in slots.items() if epoch < slot.spec.epochs}
-
-
-def _kind_of_features(spec: HeadSpec) -> tuple[bool, Normalization]:
-    """Returns whether views are mixed, and how features are normalised."""
-    return spec.view_mixing, spec.normalization
