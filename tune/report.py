@@ -8,6 +8,7 @@ from typing import Any
 
 from tune.baselines import BaselineResult
 from tune.results import SearchResult
+from tune.seeds import SeedScores
 from tune.trials import TrialRecord
 
 BASELINE = "baseline"  # The status of one, where trials have theirs.
@@ -55,6 +56,20 @@ def baseline_fields(baselines: Sequence[BaselineResult]) -> dict[str, Any]:
     rows = [b.model_dump(mode="json") for b in rank_baselines(baselines)]
     best = rows[0]["name"] if rows else None
     return {"baselines": rows, "best_baseline": best}
+
+
+def seed_rows(seeds: Sequence[SeedScores]) -> list[dict[str, Any]]:
+    """Returns how each of the best trials does with several seeds, for JSON."""
+    return [
+        {
+            "trial_id": scores.trial_id,
+            "num_seeds": len(scores.val_accuracies),
+            "mean": scores.mean,
+            "min": scores.range[0],
+            "max": scores.range[1],
+        }
+        for scores in seeds
+    ]
 
 
 def format_csv(

@@ -9,6 +9,7 @@ In `searches/NAME/`:
     trials.csv     trials and baselines as a table, best first
     search.png     score against each hyperparameter
     best.json      `HeadSpec` of the winner; written last
+    seeds/         the best trials with other seeds, where that was asked for
     tensorboard/   the trials for TensorBoard, see `tune.board`
     tuner/         what KerasTuner wrote
 """
@@ -29,6 +30,8 @@ from embed.spec import CacheSpec
 from head.spec import BEST
 from tune.baselines import BaselineResult
 from tune.comparison import read_baselines
+from tune.seeds import SeedScores
+from tune.seeds import read_scores
 from tune.spec import SearchSpec
 from tune.trials import TrialRecord
 from tune.trials import rank_trials
@@ -80,12 +83,15 @@ class SearchResult:
         trials: Best first; the reference recipe is among them.
         baselines: What they are compared with, in a fixed order; none where
             the search ran none.
+        seeds: How the best trials do with several seeds, if they were trained
+            with more than one.
     """
 
     path: Path
     summary: SearchSummary
     trials: list[TrialRecord]
     baselines: list[BaselineResult] = dataclasses.field(default_factory=list)
+    seeds: list[SeedScores] = dataclasses.field(default_factory=list)
 
     @property
     def best_path(self) -> Path:
@@ -160,7 +166,8 @@ def load_search(path: Path) -> SearchResult:
     trials = rank_trials(read_trials(folder / TRIALS))
     fingerprint = summary.spec.fingerprint
     baselines = read_baselines(folder, fingerprint)
-    return SearchResult(folder, summary, trials, baselines)
+    seeds = read_scores(trials, folder)
+    return SearchResult(folder, summary, trials, baselines, seeds)
 
 
 def _stale(

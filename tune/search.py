@@ -28,6 +28,7 @@ from tune.folder import name_search
 from tune.hypermodel import HeadTuner
 from tune.hypermodel import Runner
 from tune.hypermodel import TrialRunner
+from tune.repetition import repeat_best
 from tune.report import describe_outcome
 from tune.results import SPEC
 from tune.results import STATES
@@ -57,6 +58,7 @@ def run_search(
     folds: int = 1,
     ensemble: int = 1,
     seed: int,
+    num_seeds: int = 1,
     num_workers: int = 1,
     address: Address | None = None,
     artifacts_dir: Path,
@@ -80,6 +82,8 @@ def run_search(
             scored; 1 for its validation part alone.
         ensemble: Best heads that `best.json` averages; the search is the same.
         seed: Of the oracle and of every training.
+        num_seeds: Seeds that the best trials are trained with, to see how
+            they spread.
         num_workers: Processes that train; 1 for this one alone. The trials
             are the same, and so is the search.
         address: Where workers ask that are started elsewhere. None is started
@@ -107,40 +111,50 @@ def run_search(
     )
     searches_dir = make_folder(artifacts_dir / SEARCHES)
     folder = SearchFolder(searches_dir, name_search(cache, spec))
+    # Of every fold the rows are held.
+    limit = default_limit() if memory_limit is None else memory_limit
+    read = choose_reader(cache, limit // folds, console)
     with folder.lock():
         folder.mend()
         if (folder.path / BEST).is_file() and not is_overwrite:
             console.say(f"The search {folder.path} was done already.")
-            done = load_search(folder.path)
-            write_best(done.trials, ensemble, cache, folder.path)
-            return done
-        # Of every fold the rows are held, by every worker.
-        limit = default_limit() if memory_limit is None else memory_limit
-        limit //= num_workers if address is None else 1
-        read = choose_reader(cache, limit // folds, console)
-        folder.build_dir.mkdir(parents=True, exist_ok=True)
-        chief = None
-        if address is not None or num_workers > 1:
-            job = Job(cache.path, spec, folder.build_dir, limit)
-            chief = Chief(
-                spec,
-                str(folder.path.absolute()),
-                num_workers=num_workers,
-                place=address or job,
-                console=console,
-            )
-        with chief or contextlib.nullcontext():
-            _search(
-                cache,
-                spec,
-                read,
-                folder.build_dir,
-                chief,
-                ensemble=ensemble,
-                has_baselines=has_baselines,
-                console=console,
-            )
-        folder.swap()
+            trials = load_search(folder.path).trials
+            write_best(trials, ensemble, cache, folder.path)
+        else:
+            folder.build_dir.mkdir(parents=True, exist_ok=True)
+            chief = None
+            if address is not None or num_workers > 1:
+                of_each = limit // num_workers if address is None else limit
+                job = Job(cache.path, spec, folder.build_dir, of_each)
+                chief = Chief(
+                    spec,
+                    str(folder.path.absolute()),
+                    num_workers=num_workers,
+                    place=address or job,
+                    console=console,
+                )
+            with chief or contextlib.nullcontext():
+                _search(
+                    cache,
+                    spec,
+                    read,
+                    folder.build_dir,
+                    chief,
+                    ensemble=ensemble,
+                    has_baselines=has_baselines,
+                    console=console,
+                )
+            folder.swap()
+        repeat_best(
+            load_search(folder.path).trials,
+            lambda number: create_trainer(
+                cache, spec.model_copy(update={"seed": number}), read
+            ),
+            seed=seed,
+            num_seeds=num_seeds,
+            folder=folder.path,
+            console=console,
+        )
     result = load_search(folder.path)
     console.say(describe_outcome(result))
     return result

@@ -11,6 +11,7 @@ from tune.baselines import BaselineResult
 from tune.report import BASELINE
 from tune.report import rank_all
 from tune.results import SearchResult
+from tune.seeds import SeedScores
 from tune.trials import TrialRecord
 
 if TYPE_CHECKING:
@@ -69,7 +70,22 @@ def format_table(result: SearchResult) -> str:
     if same:
         text = f"The same in all trials: {', '.join(same)}."
         lines += textwrap.wrap(text, MAX_WIDTH)
+    lines += format_seeds(result.seeds)
     return "\n".join(lines)
+
+
+def format_seeds(seeds: Sequence[SeedScores]) -> list[str]:
+    """Returns how the best trials do with several seeds, as lines."""
+    if not seeds:
+        return []
+    number = len(seeds[0].val_accuracies)
+    lines = ["", f"The best trials with {number} seeds: mean and range"]
+    for scores in seeds:
+        low, high = scores.range
+        lines.append(
+            f"{scores.trial_id:>9}  {scores.mean:.2%} ({low:.2%} to {high:.2%})"
+        )
+    return lines
 
 
 def describe_head(spec: HeadSpec) -> str:

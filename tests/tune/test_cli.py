@@ -104,6 +104,18 @@ def test_baselines_are_in_the_answers(run):
 
 
 @pytest.mark.usefixtures("train_at_once")
+def test_seeds_are_in_the_answers(run):
+    """Mean and range of the best trials, of `search` and of `results`."""
+    _, out, _ = run("search", "--max-trials", "2", "--seeds", "3", "--json")
+    _, later, _ = run("results", "--json")
+
+    seeds = json.loads(out)["seeds"]
+    assert [scores["num_seeds"] for scores in seeds] == [3, 3, 3]
+    assert all(s["min"] <= s["mean"] <= s["max"] for s in seeds)
+    assert json.loads(later)["seeds"] == seeds
+
+
+@pytest.mark.usefixtures("train_at_once")
 def test_baselines_can_be_left_out(run):
     """`--no-baselines` is the same search without them."""
     _, out, _ = run("search", "--max-trials", "2", "--no-baselines", "--json")

@@ -6,6 +6,7 @@ import pytest
 
 from head.spec import HeadSpec
 from tune.baselines import BaselineResult
+from tune.seeds import SeedScores
 from tune.table import MAX_SHOWN
 from tune.table import MAX_WIDTH
 from tune.table import describe_head
@@ -120,3 +121,15 @@ def test_baselines_have_names_where_all_heads_are_of_one_kind(result):
     compared = dataclasses.replace(two, baselines=[RIDGE])
 
     assert "ridge 0.0003" in format_table(compared)
+
+
+def test_mean_and_range_over_seeds_follow_the_table(result):
+    """A search with several seeds says how far its best trials spread."""
+    scores = [SeedScores("07", (0.95, 0.97))]
+
+    text = format_table(dataclasses.replace(result, seeds=scores))
+
+    assert "with 2 seeds" in text
+    assert (
+        text.splitlines()[-1].split() == "07 96.00% (95.00% to 97.00%)".split()
+    )
