@@ -23,15 +23,9 @@ from embed.console import VerboseOption
 from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
-
-RunOption = Annotated[
-    Path | None,
-    typer.Option("--run", help="Folder of a run; default: the newest."),
-]
-TtaOption = Annotated[
-    bool,
-    typer.Option("--tta", help="Average each image with its mirror."),
-]
+from head.evaluate_command import run_evaluate
+from head.options import RunOption
+from head.options import TtaOption
 
 app = create_app("Features to classifier to numbers to full model.")
 
@@ -109,6 +103,7 @@ def run_train(
             {
                 "run": str(run.directory),
                 "val_accuracy": record.val_accuracy,
+                "temperature": record.temperature,
                 "seconds": record.seconds,
                 "member_val_accuracies": accuracies,
                 "epochs": sum(head.epochs for head in record.spec.members),
@@ -123,54 +118,6 @@ def run_train(
             + (
                 f"\n  mean of {len(accuracies)} heads: {alone}" if alone else ""
             ),
-        )
-
-
-@app.command("evaluate")
-def run_evaluate(
-    run: RunOption = None,
-    tta: TtaOption = False,
-    end_to_end: Annotated[
-        bool,
-        typer.Option(
-            "--end-to-end", help="Start from the pictures, not from the cache."
-        ),
-    ] = False,
-    groups: Annotated[
-        Path | None,
-        typer.Option(help="TOML file: lists of class names by group name."),
-    ] = None,
-    cache: CacheOption = None,
-    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Judge a run on the test split, which chose nothing, by group.
-
-    Example: python -m head evaluate --end-to-end
-    """
-    with command(
-        as_json=as_json, is_verbose=verbose, is_quiet=quiet
-    ) as console:
-        from head.choice import find_run_and_cache
-        from head.evaluation_file import format_evaluation
-        from head.judge import judge_run
-
-        judged, features = find_run_and_cache(artifacts, run, cache)
-        console.say(f"Run: {judged.directory}. Cache: {features.path}.")
-        payload = judge_run(
-            judged,
-            features,
-            is_mirrored_too=tta,
-            is_end_to_end=end_to_end,
-            groups_file=groups,
-            console=console,
-        )
-        files = "".join(f"\n  {path}" for path in payload["pictures"])
-        console.result(
-            payload,
-            f"{format_evaluation(payload)}\nRun: {payload['run']}{files}",
         )
 
 
@@ -252,3 +199,6 @@ def run_export_full_model(
             f"{worst.tolerance:.1e}), {worst.top1_agreement:.1%} of first "
             f"classes equal on {worst.num_images} pictures",
         )
+
+
+app.command("evaluate")(run_evaluate)

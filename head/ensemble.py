@@ -108,24 +108,29 @@ def train_members(
     ]
 
 
-def measure_accuracy(head: "keras.Model", rows: Rows | RowStream) -> float:
-    """Returns the share of rows whose view 0 a head answers rightly.
+def answer_rows(
+    head: "keras.Model", rows: Rows | RowStream
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what a head says of the view 0 of rows, and their labels.
 
     Args:
         head: Features to logits.
         rows: Validation rows.
 
+    Returns:
+        float32 `(num_images, num_classes)` and int32 `(num_images,)`.
+
     Raises:
         CorruptCacheError: If a row is not what was written.
     """
     _, num_views, _ = shape_of(rows)
-    num_right = 0
+    logits, all_labels = [], []
     for chunk in feed_rows(rows):
         vectors, labels = chunk
-        logits = np.asarray(head(vectors[::num_views], training=False))
-        num_right += int((logits.argmax(-1) == labels.numpy()).sum())
+        logits.append(np.asarray(head(vectors[::num_views], training=False)))
+        all_labels.append(labels.numpy())
         del chunk, vectors, labels  # Once the next is asked for, it is read.
-    return num_right / len(rows)
+    return np.concatenate(logits), np.concatenate(all_labels)
 
 
 def _vary(seed: int, number: int) -> int:

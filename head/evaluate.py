@@ -1,8 +1,6 @@
 """Judge a run on the test split, from cached features or from pictures."""
 
-import dataclasses
 from typing import TYPE_CHECKING
-from typing import Any
 
 import numpy as np
 
@@ -14,10 +12,11 @@ from embed.origin import load_backbone_of
 from embed.origin import read_pictures
 from embed.splits import Selection
 from embed.views import VIEWS
+from head.answers import Answers
+from head.evaluation import Evaluation
+from head.evaluation import measure_answers
 from head.groups import Groups
 from head.groups import find_groups
-from head.metrics import Metrics
-from head.metrics import compute_metrics
 from head.run import Run
 from head.stitch import stitch
 
@@ -30,43 +29,6 @@ PREDICT_BATCH = 1024  # Vectors a call of the head.
 CHUNK_ROWS = 4 * PREDICT_BATCH
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """How a run does on the test split.
-
-    Args:
-        metrics: Over all test images.
-        groups: Over the images of each group of classes.
-        labels: True classes of the test images, int32 `(num_images,)`.
-        image_ids: Their ids.
-        logits: `(num_images, num_classes)`.
-        class_names: Names by class index.
-        views: Views whose logits were averaged.
-        is_end_to_end: Whether it started from the pictures.
-    """
-
-    metrics: Metrics
-    groups: dict[str, Metrics]
-    labels: np.ndarray
-    image_ids: tuple[str, ...]
-    logits: np.ndarray
-    class_names: tuple[str, ...]
-    views: tuple[str, ...]
-    is_end_to_end: bool
-
-    def to_payload(self) -> dict[str, Any]:
-        """Returns what `--json` prints."""
-        return {
-            **dataclasses.asdict(self.metrics),
-            "groups": {
-                name: {"top1": group.top1, "num_images": group.num_images}
-                for name, group in self.groups.items()
-            },
-            "views": self.views,
-            "end_to_end": self.is_end_to_end,
-        }
-
-
 def evaluate(
     run: Run,
     cache: FeatureCache,
@@ -76,12 +38,13 @@ def evaluate(
     groups: Groups | None = None,
     console: Console | None = None,
 ) -> Evaluation:
-    """Computes the metrics of a run on the test split.
+    """Measures a run on the test split.
 
     Args:
         run: What to judge.
         cache: The one it was made on.
-        is_mirrored_too: Whether the logits of all views are averaged.
+        is_mirrored_too: Whether the logits of all views are averaged, and
+            compared with those of the plain one.
         is_end_to_end: Whether to start from the pictures, through the
             stitched model, instead of from the cached features.
         groups: Class numbers by group; default: those that are built in.
@@ -95,7 +58,7 @@ def evaluate(
     require_views(cache, is_mirrored_too=is_mirrored_too)
     if groups is None:
         groups = find_groups(cache.spec.class_names)
-    labels, image_ids = cache.labels("test"), cache.image_ids("test")
+    image_ids = cache.image_ids("test")
     head = run.load_head()
     views = cache.spec.views if is_mirrored_too else cache.spec.views[:1]
     if is_end_to_end:
@@ -104,20 +67,16 @@ def evaluate(
         )
     else:
         logits = _logits_of_cache(cache, head, len(views))
-    return Evaluation(
-        metrics=compute_metrics(logits, labels),
-        groups={
-            name: compute_metrics(logits[is_in], labels[is_in])
-            for name, classes in groups.items()
-            if (is_in := np.isin(labels, classes)).any()
-        },
-        labels=labels,
+    answers = Answers(
+        labels=cache.labels("test"),
         image_ids=image_ids,
-        logits=logits,
+        logits_of_views=logits,
         class_names=cache.spec.class_names,
         views=views,
         is_end_to_end=is_end_to_end,
+        temperature=run.record.temperature,
     )
+    return measure_answers(answers, groups)
 
 
 def logits_of_features(head: "keras.Model", features: np.ndarray) -> np.ndarray:
@@ -130,11 +89,7 @@ def logits_of_features(head: "keras.Model", features: np.ndarray) -> np.ndarray:
     Returns:
         float32 `(num_images, num_classes)`.
     """
-    num_images, num_views, feature_dim = features.shape
-    logits: np.ndarray = head.predict(
-        features.reshape(-1, feature_dim), batch_size=PREDICT_BATCH, verbose=0
-    )
-    means: np.ndarray = logits.reshape(num_images, num_views, -1).mean(axis=1)
+    means: np.ndarray = _logits_of_views(head, features).mean(axis=1)
     return means
 
 
@@ -153,14 +108,30 @@ def require_views(cache: FeatureCache, *, is_mirrored_too: bool) -> None:
         )
 
 
+def _logits_of_views(head: "keras.Model", features: np.ndarray) -> np.ndarray:
+    """Returns the logits, `(num_images, num_views, num_classes)`."""
+    return np.stack(
+        [
+            # View by view: the plain one has the same bits alone.
+            head.predict(of_view, batch_size=PREDICT_BATCH, verbose=0)
+            for of_view in features.swapaxes(0, 1)
+        ],
+        axis=1,
+    )
+
+
 def _logits_of_cache(
     cache: FeatureCache, head: "keras.Model", num_views: int
 ) -> np.ndarray:
-    """Runs the head over the test rows, a few at a time."""
+    """Runs the head over the test rows, a few at a time.
+
+    Returns:
+        float32 `(num_images, num_views, num_classes)`.
+    """
     rows = np.arange(cache.num_images["test"])
     return np.concatenate(
         [
-            logits_of_features(
+            _logits_of_views(
                 head,
                 cache.take(
                     Selection("test", rows[start : start + CHUNK_ROWS])
@@ -178,7 +149,11 @@ def _logits_of_pictures(
     views: tuple[str, ...],
     console: Console,
 ) -> np.ndarray:
-    """Runs the stitched model over the test pictures."""
+    """Runs the stitched model over the test pictures.
+
+    Returns:
+        float32 `(num_images, num_views, num_classes)`.
+    """
     backbone = load_backbone_of(cache)
     model = stitch(backbone, head)
     decoder = decoder_of(cache)
@@ -191,6 +166,6 @@ def _logits_of_pictures(
             of_views = [
                 model.predict_on_batch(VIEWS[view](images)) for view in views
             ]
-            logits.append(np.mean(of_views, axis=0))
+            logits.append(np.stack(of_views, axis=1))
             progress.advance(count)
     return np.concatenate(logits)

@@ -6,6 +6,7 @@ from typing import Any
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.errors import PipelineError
+from head.evaluation_file import RELIABILITY
 from head.evaluation_file import digest_inputs
 from head.evaluation_file import find_evaluation
 from head.evaluation_file import keep_evaluation
@@ -21,6 +22,7 @@ def judge_run(
     is_end_to_end: bool,
     groups_file: Path | None,
     console: Console,
+    is_drawn: bool = True,
 ) -> dict[str, Any]:
     """Returns the metrics of a run on the test split and where its files are.
 
@@ -34,6 +36,7 @@ def judge_run(
         is_end_to_end: Whether to start from the pictures.
         groups_file: TOML file of groups of classes; default: built in.
         console: Receives progress and remarks.
+        is_drawn: Whether there are to be pictures as well as numbers.
 
     Raises:
         StaleCacheError: If the run was made on another cache.
@@ -44,15 +47,13 @@ def judge_run(
     made_from = digest_inputs(
         run, cache, groups, is_mirrored_too=is_mirrored_too
     )
-    if not is_end_to_end and (
-        found := find_evaluation(run.directory, made_from)
-    ):
+    found = find_evaluation(run.directory, made_from, is_drawn=is_drawn)
+    if found and not is_end_to_end:
         return found | {"run": str(run.directory)}
     # TensorFlow and matplotlib, only where something is to be measured.
     from embed.devices import prepare_devices
     from head.evaluate import evaluate
     from head.evaluation_file import write_evaluation
-    from head.pictures import draw_groups
 
     prepare_devices()
     evaluation = evaluate(
@@ -65,12 +66,25 @@ def judge_run(
     )
     write_evaluation(evaluation, run.directory)
     pictures = []
-    try:
-        pictures = draw_groups(evaluation, groups, cache, run.directory)
-        if not is_end_to_end:
-            keep_evaluation(evaluation, run.directory, pictures, made_from)
-    except PipelineError as error:
-        console.say(f"The predictions were not drawn: {error}")
+    if is_drawn:
+        from head.calibration_plot import draw_reliability
+        from head.pictures import draw_groups
+
+        pictures = [run.directory / RELIABILITY]
+        draw_reliability(evaluation.answers, pictures[0])
+        try:
+            pictures += draw_groups(evaluation, groups, cache, run.directory)
+        except PipelineError as error:
+            console.say(f"The predictions were not drawn: {error}")
+            is_drawn = False
+    if not is_end_to_end:
+        keep_evaluation(
+            evaluation,
+            run.directory,
+            pictures,
+            made_from,
+            is_drawn=is_drawn,
+        )
     return evaluation.to_payload() | {
         "pictures": [str(path) for path in pictures],
         "run": str(run.directory),

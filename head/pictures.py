@@ -10,7 +10,7 @@ from embed.origin import decoder_of
 from embed.origin import read_pictures
 from embed.splits import sample_rows
 from embed.views import VIEWS
-from head.evaluate import Evaluation
+from head.evaluation import Evaluation
 from head.groups import Groups
 from head.plots import Prediction
 from head.plots import draw_predictions
@@ -69,8 +69,9 @@ def draw_groups(
     Raises:
         SourceError: If the pictures are not there any more.
     """
-    names = evaluation.class_names
-    image_ids, labels = evaluation.image_ids, evaluation.labels
+    answers, predicted = evaluation.answers, evaluation.answers.predicted
+    names = answers.class_names
+    image_ids, labels = answers.image_ids, answers.labels
     samples = {}
     for group, classes in groups.items():
         members = np.flatnonzero(np.isin(labels, classes))
@@ -84,8 +85,6 @@ def draw_groups(
             strict=True,
         )
     )
-    for old in directory.glob("group-*.png"):
-        old.unlink()  # Of groups that another file named.
     paths = []
     for group, metrics in evaluation.groups.items():
         path = directory / f"group-{group}.png"
@@ -96,7 +95,7 @@ def draw_groups(
             [
                 Prediction(
                     image=pixels[int(row)],
-                    predicted=names[evaluation.logits[row].argmax()],
+                    predicted=names[predicted[row]],
                     true=names[labels[row]],
                 )
                 for row in samples[group]

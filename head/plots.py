@@ -100,7 +100,7 @@ def draw_training_images(
         grid=TRAINING_GRID,
         gap=TRAINING_GAP,
     )
-    return _write_png(figure, path)
+    return write_png(figure, path)
 
 
 def draw_learning_curves(history: History, path: Path) -> Figure:
@@ -125,7 +125,7 @@ def draw_learning_curves(history: History, path: Path) -> Figure:
     loss_axes.legend(frameon=False, loc="upper right")
     note = f"{TRAIN_NOTE} {VAL_NOTE}" if "val_loss" in history else TRAIN_NOTE
     figure.supxlabel(note, y=0.025, color=NOTE_COLOR, fontsize=NOTE_SIZE)
-    return _write_png(figure, path)
+    return write_png(figure, path)
 
 
 def draw_predictions(
@@ -154,7 +154,15 @@ def draw_predictions(
         heading=f"{group}: {100 * top1:.1f} % of {num_images:,} {noun}",
         note=PREDICTIONS_NOTE,
     )
-    return _write_png(figure, path)
+    return write_png(figure, path)
+
+
+def write_png(figure: Figure, path: Path) -> Figure:
+    """Writes a figure whole or not at all, its bytes free of versions."""
+    part = path.with_name(path.name + ".part")
+    figure.savefig(part, format="png", metadata={"Software": None})
+    os.replace(part, path)
+    return figure
 
 
 def _plot_curves(axes: Axes, history: History, metric: str) -> None:
@@ -288,11 +296,3 @@ def _measure(text: str, size: float, weight: int = 400) -> float:
 
 def _spell(class_name: str) -> str:
     return class_name.replace("_", " ")
-
-
-def _write_png(figure: Figure, path: Path) -> Figure:
-    """Writes a figure whole or not at all, its bytes free of versions."""
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png", metadata={"Software": None})
-    os.replace(part, path)
-    return figure

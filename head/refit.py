@@ -5,6 +5,7 @@ Of an ensemble all members are trained, one after the other, then all refit.
 
 import csv
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -26,9 +27,11 @@ from embed.splits import split_train
 from embed.stream import Reader
 from embed.stream import RowStream
 from embed.stream import choose_reader
+from head.calibration import fit_temperature
+from head.ensemble import answer_rows
 from head.ensemble import join_heads
-from head.ensemble import measure_accuracy
 from head.ensemble import train_members
+from head.metrics import top1
 from head.run import CURVES
 from head.run import HEAD
 from head.run import HISTORY
@@ -42,6 +45,7 @@ from head.spec import HeadSpec
 from head.train import History
 
 NAME_DIGITS = 10  # Of the digest in a run's name: 40 bits.
+BEHIND_NS = 10**9  # The clocks of some file systems have seconds only.
 
 
 def train_run(
@@ -52,12 +56,14 @@ def train_run(
     artifacts_dir: Path,
     memory_limit: int | None = None,
     is_overwrite: bool = False,
+    behind: Run | None = None,
     console: Console | None = None,
 ) -> Run:
     """Trains a head, or finds the run that did exactly this.
 
     The head is trained on the train rows while the validation rows are
-    watched, and then refit on both for the same number of epochs.
+    watched, and then refit on both for the same number of epochs. Between the
+    two the temperature is fitted to the validation rows.
 
     Args:
         cache: Features and labels.
@@ -67,6 +73,8 @@ def train_run(
         memory_limit: Bytes that features may take; more are streamed, to the
             same result. Default: half of the memory that is free.
         is_overwrite: Whether to train again what is there.
+        behind: A run that stays newer than this one, so that commands which
+            take the newest do not take this one. Default: it is the newest.
         console: Receives progress and remarks.
 
     Raises:
@@ -79,13 +87,22 @@ def train_run(
     directory = artifacts_dir / RUNS / _name_run(cache, spec, seed)
     if not is_overwrite and (directory / RECORD).is_file():
         console.say(f"The run {directory} has done exactly this already.")
-        touch(directory / RECORD)
+        if behind is None:
+            touch(directory / RECORD)
         return load_run(directory)
     marker = artifacts_dir / RUNS / BUILDING / f"{directory.name}.json"
     with claim_cache(marker, cache):
         return _train_and_write(
-            cache, spec, directory, seed, memory_limit, console
+            cache, spec, directory, seed, memory_limit, behind, console
         )
+
+
+def has_run(
+    cache: FeatureCache, spec: HeadSpec, *, seed: int, artifacts_dir: Path
+) -> bool:
+    """Tells whether `train_run` would find a run, and train nothing."""
+    name = _name_run(cache, spec, seed)
+    return (artifacts_dir / RUNS / name / RECORD).is_file()
 
 
 def _train_and_write(
@@ -94,6 +111,7 @@ def _train_and_write(
     directory: Path,
     seed: int,
     memory_limit: int | None,
+    behind: Run | None,
     console: Console,
 ) -> Run:
     """Trains each head twice, watched and on all, and writes the run."""
@@ -116,12 +134,12 @@ def _train_and_write(
         )
         accuracies = [head.history["val_accuracy"][-1] for head in watched]
         history, val_accuracy = watched[0].history, accuracies[0]
+        joined = join_heads([head.model for head in watched])
+        logits, labels = answer_rows(joined, val)
         if spec.others:
-            joined = join_heads([head.model for head in watched])
-            val_accuracy = measure_accuracy(joined, val)
-            del joined
+            val_accuracy = top1(logits, labels)
         # Before all rows are read: memory is for one training.
-        del train, val, watched
+        del train, val, watched, joined
         refit = train_members(
             spec,
             train=read(Selection("train")),
@@ -138,6 +156,7 @@ def _train_and_write(
         pictures_digest=cache.pictures_digest(),
         val_accuracy=val_accuracy,
         member_val_accuracies=tuple(accuracies) if spec.others else (),
+        temperature=fit_temperature(logits, labels),
         num_train=num_train,
         num_val=num_val,
         created=now(),
@@ -156,6 +175,8 @@ def _train_and_write(
         except PipelineError as error:
             console.say(f"The training images were not drawn: {error}")
         (part / RECORD).write_text(record.model_dump_json(indent=2), "utf-8")
+        if behind is not None:
+            _rank_behind(part / RECORD, behind.directory / RECORD)
     return Run(directory, record)
 
 
@@ -232,6 +253,12 @@ def _name_run(cache: FeatureCache, spec: HeadSpec, seed: int) -> str:
     digest = hashlib.sha256(identity.encode()).hexdigest()[:NAME_DIGITS]
     dataset = cache.path.stem.partition("-")[0]
     return f"{dataset}-seed{seed}-{digest}"
+
+
+def _rank_behind(record: Path, other: Path) -> None:
+    """Makes a record older than another, whatever the time is."""
+    moment = other.stat().st_mtime_ns - BEHIND_NS
+    os.utime(record, ns=(moment, moment))
 
 
 def _write_history(history: History, path: Path) -> None:

@@ -45,6 +45,9 @@ class RunRecord(pydantic.BaseModel, frozen=True, extra="forbid"):
         val_accuracy: After the last epoch, before the refit; of an ensemble
             that of its averaged logits.
         member_val_accuracies: Of an ensemble, those of each member alone.
+        temperature: By which the logits are divided to be calibrated, fitted
+            to view 0 of the validation images before the refit; `None` in
+            runs of before there was one.
         num_train: Images fitted on before the refit.
         num_val: Images watched.
         created: When it was finished, ISO 8601 with time zone.
@@ -59,6 +62,7 @@ class RunRecord(pydantic.BaseModel, frozen=True, extra="forbid"):
     pictures_digest: str
     val_accuracy: float
     member_val_accuracies: tuple[float, ...] = ()
+    temperature: float | None = pydantic.Field(default=None, gt=0)
     num_train: int
     num_val: int
     created: str

@@ -14,6 +14,8 @@ KEYS = {
     "train": {"run", "val_accuracy", "seconds"},
     "evaluate": {
         *("top1", "mean_per_class", "groups", "nll", "ece", "num_images"),
+        *("top5", "macro_f1", "intervals", "ece_if_calibrated", "calibrated"),
+        *("classes", "tta", "seeds", "views", "end_to_end", "pictures", "run"),
     },
     "export-full-model": {"model", "formats", "parity"},
 }

@@ -59,7 +59,7 @@ def test_a_limit_that_is_too_small_is_one_error(run, spec_path):
     assert err.splitlines()[-1].startswith("error: ")
 
 
-@pytest.mark.parametrize("command", ["train", "export-full-model"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "export-full-model"])
 @pytest.mark.parametrize("size", ["0", "8X", "-1", "much"])
 def test_what_is_no_size_is_a_usage_error(run, command, size):
     """Exit code 2, with what a size looks like."""
@@ -106,3 +106,44 @@ def test_an_ensemble_of_ensembles_is_one_error(run, tmp_path):
     line = err.splitlines()[-1]
     assert str(path) in line
     assert "others[1] has others of its own" in line
+
+
+def test_evaluate_says_all_of_it_in_words_and_in_json(run, spec_path, tmp_path):
+    """The table has the numbers of `--json`, those of other seeds as well.
+
+    They are trained within the limit on memory.
+    """
+    run("train", "--spec", str(spec_path))
+
+    words = ["evaluate", "--tta", "--seeds", "2", "--memory-limit", "600"]
+    code, out, err = run(*words, "--json")
+    _, table, _ = run(*words)
+
+    assert code == 0
+    assert "Training with seed 1, 1 of 1." in err
+    assert "streams from the cache" in err
+    payload = json.loads(out)
+    assert payload["seeds"]["seeds"] == [0, 1]
+    for share in (
+        payload["top1"],
+        payload["mean_per_class"],
+        payload["macro_f1"],
+        payload["ece"],
+        payload["calibrated"]["ece"],
+        payload["seeds"]["top1"]["mean"],
+    ):
+        assert f" {share:.2%}" in table
+    for value in (payload["nll"], payload["calibrated"]["nll"]):
+        assert f" {value:.4f}" in table
+    gain = 100 * payload["tta"]["differences"]["top1"]
+    assert f" {gain:+.2f} points" in table
+    assert all(path in table for path in payload["pictures"])
+    assert payload["run"] in table
+
+
+def test_seeds_are_judged_from_the_cache(run):
+    """From the pictures it would take the backbone so many times."""
+    code, out, err = run("evaluate", "--seeds", "2", "--end-to-end")
+
+    assert (code, out) == (2, "")
+    assert "leave out" in err

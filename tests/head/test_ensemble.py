@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from embed.console import MAX_SEED
+from head.ensemble import answer_rows
 from head.ensemble import join_heads
-from head.ensemble import measure_accuracy
 from head.ensemble import seeds_of
 from head.ensemble import train_members
+from head.metrics import top1
 from head.model import build_head
 from head.spec import HeadSpec
 from head.train import train_head
@@ -153,11 +154,14 @@ def test_every_epoch_is_reported(rows):
     assert len(reported) == 2 + 1 + 3
 
 
-def test_accuracy_is_measured_on_the_image_itself(rows):
-    """The same that a training reports of its last epoch, on view 0."""
+def test_rows_are_answered_by_the_image_itself(rows):
+    """View 0 alone, to what a training reports of its last epoch."""
     trained = train_head(SPECS[0], train=rows, val=rows, num_classes=3, seed=0)
 
-    accuracy = measure_accuracy(trained.model, rows)
+    logits, labels = answer_rows(trained.model, rows)
 
-    assert accuracy == pytest.approx(trained.history["val_accuracy"][-1])
-    assert 0 < accuracy <= 1
+    np.testing.assert_array_equal(labels, rows.labels)
+    expected = trained.model(rows.features[:, 0])
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
+    accuracy = trained.history["val_accuracy"][-1]
+    assert top1(logits, labels) == pytest.approx(accuracy)

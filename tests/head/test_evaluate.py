@@ -6,6 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import f1_score
+from sklearn.metrics import log_loss
 
 from embed.errors import PipelineError
 from embed.errors import SourceError
@@ -102,18 +106,84 @@ def test_groups_of_a_file_are_judged(run, tiny_cache, tmp_path):
     assert evaluation.groups["pets"].num_images == 8
 
 
-def test_what_is_written_is_what_was_measured(run, tiny_cache):
-    """The accuracy can be recounted from the predictions."""
+@pytest.mark.parametrize("is_mirrored_too", [False, True])
+def test_what_is_written_is_what_was_measured(run, tiny_cache, is_mirrored_too):
+    """scikit-learn says of the predictions what the evaluation says.
+
+    To the last digit, from either file, before calibration and after.
+    """
+    evaluation = evaluate(run, tiny_cache, is_mirrored_too=is_mirrored_too)
+
+    write_evaluation(evaluation, run.directory)
+
+    payload = json.loads((run.directory / "evaluation.json").read_text())
+    with np.load(run.directory / "predictions.npz") as arrays:
+        written = dict(arrays)
+    with (run.directory / "predictions.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    in_csv = [
+        [int(row[name]) for row in rows]
+        for name in ("label", "predicted_label")
+    ]
+    for labels, predicted in (
+        (written["labels"], written["predicted"]),
+        in_csv,
+    ):
+        assert payload["top1"] == accuracy_score(labels, predicted)
+        mean = balanced_accuracy_score(labels, predicted)
+        assert payload["mean_per_class"] == mean
+        macro_f1 = f1_score(labels, predicted, average="macro")
+        assert payload["macro_f1"] == macro_f1
+    for of, name in (
+        (payload, "probabilities"),
+        (payload["calibrated"], "calibrated_probabilities"),
+    ):
+        assert of["nll"] == log_loss(written["labels"], written[name])
+    assert payload == json.loads(json.dumps(evaluation.to_payload()))
+
+
+def test_both_files_of_predictions_say_the_same(run, tiny_cache):
+    """Image by image, in words and in numbers."""
     evaluation = evaluate(run, tiny_cache)
 
     write_evaluation(evaluation, run.directory)
 
+    with np.load(run.directory / "predictions.npz") as arrays:
+        written = dict(arrays)
     with (run.directory / "predictions.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    recounted = np.mean([row["true"] == row["predicted"] for row in rows])
-    written = json.loads((run.directory / "evaluation.json").read_text())
-    assert written["top1"] == evaluation.metrics.top1 == recounted
-    assert written["groups"]["all"]["num_images"] == 12
+    names = written["class_names"]
+    for number, row in enumerate(rows):
+        label, first = written["labels"][number], written["predicted"][number]
+        assert row["image_id"] == written["image_ids"][number]
+        assert (row["true"], row["predicted"]) == (names[label], names[first])
+        probability = written["probabilities"][number, first]
+        assert float(row["probability"]) == probability
+    assert tuple(names) == tiny_cache.spec.class_names
+    np.testing.assert_array_equal(written["logits"], evaluation.logits)
+
+
+def test_predictions_need_no_temperature(run, tiny_cache):
+    """Of a run that has none there are no calibrated probabilities."""
+    record = run.record.model_copy(update={"temperature": None})
+    run = dataclasses.replace(run, record=record)
+
+    write_evaluation(evaluate(run, tiny_cache), run.directory)
+
+    with np.load(run.directory / "predictions.npz") as arrays:
+        assert "probabilities" in arrays
+        assert "calibrated_probabilities" not in arrays
+
+
+def test_one_view_is_the_same_alone_and_in_a_comparison(run, tiny_cache):
+    """`--tta` compares with what is said without it, to the last digit."""
+    alone = evaluate(run, tiny_cache)
+
+    both = evaluate(run, tiny_cache, is_mirrored_too=True)
+
+    assert both.comparison.one_view == alone.metrics
+    assert alone.comparison is None
+    assert both.answers.temperature == run.record.temperature
 
 
 def test_each_group_is_drawn(run, tiny_cache, tmp_path):

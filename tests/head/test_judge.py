@@ -1,7 +1,11 @@
 """Tests for `head.judge` and `head.evaluation_file`."""
 
+import dataclasses
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,12 +13,22 @@ import head.evaluate
 import head.evaluation_file
 from embed.console import Console
 from embed.errors import MissingArtifactError
-from head.evaluation_file import format_evaluation
+from head.evaluation_table import format_evaluation
 from head.judge import judge_run
 from head.refit import train_run
 from head.run import HEAD
 from head.run import load_run
 from head.spec import HeadSpec
+
+ROOT = Path(__file__).parents[2]
+WARM = """
+import contextlib, sys
+from head import cli
+with contextlib.suppress(SystemExit):
+    cli.app(["evaluate", "--run", sys.argv[1], "--json"])
+heavy = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib"}
+print(sorted(heavy & set(sys.modules)))
+"""
 
 
 @pytest.fixture(name="run")
@@ -59,7 +73,7 @@ def test_the_same_is_not_measured_twice(judge, run):
 
     assert num_measured == 1
     assert json.loads(json.dumps(first)) == second
-    assert len(second["pictures"]) == 1
+    assert len(second["pictures"]) == 2
     assert format_evaluation(second) == format_evaluation(first)
 
 
@@ -109,7 +123,10 @@ def test_other_groups_are_measured(judge, run, tmp_path):
     assert judge(run, groups_file=path)[1] == 2
 
 
-@pytest.mark.parametrize("name", ["group-all.png", "predictions.csv"])
+@pytest.mark.parametrize(
+    "name",
+    ["group-all.png", "reliability.png", "predictions.csv", "predictions.npz"],
+)
 def test_what_is_gone_is_made_again(judge, run, name):
     """A picture that somebody removed comes back."""
     judge(run)
@@ -162,7 +179,10 @@ def test_a_run_that_was_moved_names_its_own_files(judge, run, tmp_path):
 
     assert num_measured == 1
     assert payload["run"] == str(moved)
-    assert payload["pictures"] == [str(moved / "group-all.png")]
+    assert payload["pictures"] == [
+        str(moved / "reliability.png"),
+        str(moved / "group-all.png"),
+    ]
 
 
 def test_without_its_pictures_it_is_tried_again(judge, run, picture_folder):
@@ -174,9 +194,73 @@ def test_without_its_pictures_it_is_tried_again(judge, run, picture_folder):
 
     again, num_measured = judge(run)
 
-    assert payload["pictures"] == []
+    assert payload["pictures"] == [str(run.directory / "reliability.png")]
     assert num_measured == 2
-    assert len(again["pictures"]) == 1
+    assert len(again["pictures"]) == 2
+
+
+def test_numbers_alone_are_no_answer_to_who_wants_pictures(judge, run):
+    """But what was drawn answers who wants numbers alone."""
+    numbers, _ = judge(run, is_drawn=False)
+
+    drawn, num_measured = judge(run)
+
+    assert num_measured == 2
+    assert numbers["pictures"] == []
+    again, num_measured = judge(run, is_drawn=False)
+    assert num_measured == 2
+    assert again == json.loads(json.dumps(drawn))
+
+
+def test_pictures_of_other_answers_do_not_stay(judge, run, tmp_path):
+    """Beside new numbers there is no picture with the old ones."""
+    path = tmp_path / "groups.toml"
+    path.write_text('pets = ["cat"]\n')
+    judge(run, groups_file=path)
+
+    judge(run, is_mirrored_too=True, is_drawn=False)
+
+    assert list(run.directory.glob("group-*.png")) == []
+    assert not (run.directory / "reliability.png").exists()
+
+
+def test_another_temperature_is_measured(judge, run):
+    """It is part of the head, though not of its file."""
+    judge(run)
+    record = run.record.model_copy(update={"temperature": 2.0})
+
+    payload, num_measured = judge(dataclasses.replace(run, record=record))
+
+    assert num_measured == 2
+    assert payload["calibrated"]["temperature"] == 2
+
+
+def test_an_evaluation_of_an_older_version_is_no_answer(
+    judge, run, monkeypatch
+):
+    """It may lack what is measured by now."""
+    with monkeypatch.context() as patch:
+        patch.setattr(head.evaluation_file, "VERSION", 1)
+        judge(run)
+
+    assert judge(run)[1] == 2
+
+
+def test_a_warm_answer_needs_neither_tensorflow_nor_scikit_learn(judge, run):
+    """It is read, and not measured, in a process of its own."""
+    judge(run)
+
+    process = subprocess.run(
+        [sys.executable, "-c", WARM, run.directory],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+
+    answer, imported = process.stdout.splitlines()
+    assert json.loads(answer)["num_images"] == 12
+    assert imported == "[]"
 
 
 def test_a_head_that_is_gone_is_an_error(judge, run):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from embed.cache import FeatureCache
 from embed.cache import open_cache
 from embed.console import Console
 from embed.errors import MissingArtifactError
@@ -15,6 +16,9 @@ from embed.errors import StaleCacheError
 from embed.extract import build_cache
 from embed.splits import Selection
 from embed.splits import split_train
+from head.calibration import fit_temperature
+from head.ensemble import train_members
+from head.refit import has_run
 from head.refit import train_run
 from head.run import find_run
 from head.run import load_run
@@ -65,6 +69,63 @@ def test_validation_accuracy_is_that_before_the_refit(run, tiny_cache):
 
     assert run.record.val_accuracy == watched.history["val_accuracy"][-1]
     assert run.record.num_train + run.record.num_val == 30
+
+
+@pytest.mark.parametrize("others", [(), (HeadSpec(epochs=1),)])
+def test_the_temperature_is_that_of_the_validation_rows(
+    tiny_cache, artifacts_dir, others, monkeypatch
+):
+    """Of the head before the refit, on view 0; of an ensemble, of the whole.
+
+    The test split is not read at all.
+    """
+    split = split_train(tiny_cache.image_ids("train"))
+    val = tiny_cache.take(split.val)
+    spec = SPEC.model_copy(update={"others": others})
+    heads = train_members(
+        spec, train=tiny_cache.take(split.train), val=val, num_classes=3, seed=0
+    )
+    logits = np.mean([h.model(val.features[:, 0]) for h in heads], axis=0)
+
+    taken = []
+    take = FeatureCache.take
+
+    def watch(cache, selection, **options):
+        taken.append(selection.split)
+        return take(cache, selection, **options)
+
+    monkeypatch.setattr(FeatureCache, "take", watch)
+
+    run = train_run(tiny_cache, spec, seed=0, artifacts_dir=artifacts_dir)
+
+    assert set(taken) == {"train"}
+    expected = fit_temperature(logits, val.labels)
+    assert run.record.temperature == pytest.approx(expected, rel=1e-4)
+    assert load_run(run.directory).record.temperature == run.record.temperature
+    assert expected != 1
+
+
+def test_a_run_of_before_there_was_a_temperature_is_read(run):
+    """It goes on to be evaluated and exported, uncalibrated."""
+    path = run.directory / "run.json"
+    record = json.loads(path.read_text())
+    del record["temperature"]
+    path.write_text(json.dumps(record))
+
+    assert load_run(run.directory).record.temperature is None
+
+
+def test_a_run_may_stay_behind_another(run, tiny_cache, artifacts_dir):
+    """Neither when it is trained nor when it is found it is the newest."""
+    for is_there in (False, True):
+        found = has_run(tiny_cache, SPEC, seed=1, artifacts_dir=artifacts_dir)
+        assert found == is_there
+        other = train_run(
+            tiny_cache, SPEC, seed=1, artifacts_dir=artifacts_dir, behind=run
+        )
+
+        assert other.record.seed == 1
+        assert find_run(artifacts_dir, None).directory == run.directory
 
 
 def test_a_run_leaves_its_history_and_pictures(run):
@@ -193,6 +254,7 @@ def test_a_run_that_streams_is_the_same_run(
 
     assert streamed.directory.name == held.directory.name
     assert streamed.record.val_accuracy == held.record.val_accuracy
+    assert streamed.record.temperature == held.record.temperature
     for found, expected in zip(
         streamed.load_head().get_weights(),
         held.load_head().get_weights(),

@@ -1,0 +1,15 @@
+"""Options that several commands of `head` share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunOption = Annotated[
+    Path | None,
+    typer.Option("--run", help="Folder of a run; default: the newest."),
+]
+TtaOption = Annotated[
+    bool,
+    typer.Option("--tta", help="Average each image with its mirror."),
+]
