@@ -26,6 +26,7 @@ from embed.console import format_seconds
 from head.evaluate_command import run_evaluate
 from head.options import RunOption
 from head.options import TtaOption
+from head.report_command import run_report
 
 app = create_app("Features to classifier to numbers to full model.")
 
@@ -202,3 +203,4 @@ def run_export_full_model(
 
 
 app.command("evaluate")(run_evaluate)
+app.command("report")(run_report)
