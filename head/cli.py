@@ -11,7 +11,6 @@ from typing import Literal
 import typer
 
 from embed.console import DEFAULT_ARTIFACTS
-from embed.console import MAX_SEED
 from embed.console import ArtifactsOption
 from embed.console import CacheOption
 from embed.console import JsonOption
@@ -24,8 +23,8 @@ from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
 from head.evaluate_command import run_evaluate
-from head.options import RunOption
-from head.options import TtaOption
+from head.export_command import run_export_full_model
+from head.predict_command import run_predict
 from head.report_command import run_report
 
 app = create_app("Features to classifier to numbers to full model.")
@@ -122,85 +121,7 @@ def run_train(
         )
 
 
-@app.command("export-full-model")
-def run_export_full_model(
-    run: RunOption = None,
-    formats: Annotated[
-        str,
-        typer.Option("--format", help="Some of savedmodel,keras, by commas."),
-    ] = "savedmodel,keras",
-    tta: TtaOption = False,
-    cache: CacheOption = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=MAX_SEED, help="Export this seed of the head; else any."
-        ),
-    ] = None,
-    memory_limit: MemoryLimitOption = None,
-    artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Stitch a head to its backbone and write the model that takes pictures.
-
-    Without `--run` it takes the newer of the last run and the last best.json,
-    and trains the latter first. A model that does not
-    answer what the head answers on cached features is not written.
-
-    Example: python -m head export-full-model --format savedmodel
-    """
-    chosen = tuple(dict.fromkeys(formats.split(",")))
-    unknown = sorted(set(chosen) - {"savedmodel", "keras"})
-    if unknown:
-        raise typer.BadParameter(
-            f"unknown format {', '.join(unknown)}; choose from keras, "
-            "savedmodel",
-            param_hint="--format",
-        )
-    with command(
-        as_json=as_json, is_verbose=verbose, is_quiet=quiet
-    ) as console:
-        import dataclasses
-
-        from head.choice import find_or_train_run
-
-        exported_run, features = find_or_train_run(
-            artifacts,
-            run,
-            cache,
-            seed=seed,
-            memory_limit=memory_limit,
-            console=console,
-        )
-        console.say(f"Run: {exported_run.directory}. Cache: {features.path}.")
-
-        from head.export import export_full_model
-
-        export = export_full_model(
-            exported_run,
-            features,
-            artifacts_dir=artifacts,
-            formats=chosen,
-            is_mirrored_too=tta,
-            console=console,
-        )
-        worst = export.worst
-        files = "".join(f"\n  {path}" for path in export.formats.values())
-        console.result(
-            {
-                "model": str(export.directory),
-                "run": str(exported_run.directory),
-                "formats": {k: str(v) for k, v in export.formats.items()},
-                "parity": dataclasses.asdict(worst),
-            },
-            f"Model: {export.directory}{files}\n"
-            f"  parity: logits within {worst.max_abs_diff:.1e} (allowed "
-            f"{worst.tolerance:.1e}), {worst.top1_agreement:.1%} of first "
-            f"classes equal on {worst.num_images} pictures",
-        )
-
-
 app.command("evaluate")(run_evaluate)
 app.command("report")(run_report)
+app.command("predict")(run_predict)
+app.command("export-full-model")(run_export_full_model)

@@ -1,23 +1,15 @@
-"""Export: the stitched model on disk, once it has passed the parity gate.
+"""Export: the stitched model on disk, in formats that passed the gate.
 
-saved_model/    signatures `serving_default` (float images) and
-                `serve_bytes` (encoded JPEG, PNG, BMP or GIF)
-model.keras     images in [0, 1] to logits
-labels.txt      one class name a line, by class index
-parity.json     how far each format is from the cached head; written last
+`head/export_folder.py` says what lies where.
 """
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Callable
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
-
-import keras
-import numpy as np
-import tensorflow as tf
 
 from embed.artifacts import MODELS
 from embed.artifacts import make_folder
@@ -25,21 +17,56 @@ from embed.artifacts import replace_folder
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
-from embed.images import decode_and_resize
-from embed.origin import decoder_of
+from embed.errors import PipelineError
 from embed.origin import load_backbone_of
+from head.documents import CARD
+from head.documents import LABELS
+from head.documents import PREPROCESSING
+from head.documents import describe_preprocessing
+from head.documents import format_labels
+from head.evaluate import evaluate
 from head.evaluate import logits_of_features
 from head.evaluate import require_views
+from head.export_folder import PARITY
+from head.export_folder import count_bytes
+from head.export_folder import keep_others
+from head.export_folder import remove_format
+from head.formats import DEFAULT_FORMATS
+from head.formats import FORMATS
+from head.formats import KERAS_MODEL
+from head.formats import SAVED_MODEL
+from head.formats import Format
+from head.formats import FormatError
+from head.formats import require_packages
+from head.full_model import FullModel
+from head.gate import STITCHED
+from head.gate import Gate
+from head.model_card import format_card
+from head.model_card import write_card
 from head.parity import Parity
-from head.parity import check_parity
+from head.parity import ParityError
 from head.parity import draw_parity_sample
 from head.run import Run
+from head.score import Score
+from head.score import draw_scoring_sample
 from head.stitch import stitch
 
-LABELS, PARITY = "labels.txt", "parity.json"
-SAVED_MODEL, KERAS_MODEL = "saved_model", "model.keras"
-FORMATS = {"savedmodel": SAVED_MODEL, "keras": KERAS_MODEL}
-BYTES_SIGNATURE = "serve_bytes"
+if TYPE_CHECKING:
+    import keras
+
+__all__ = [
+    "KERAS_MODEL",
+    "LABELS",
+    "PARITY",
+    "SAVED_MODEL",
+    "Export",
+    "export_full_model",
+    "export_stitched",
+]
+
+MAX_SHOWN = 300  # Characters of what a converter says.
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,83 +78,31 @@ class Export:
         formats: By format the path it was written to.
         parity: By format how far it is from the cached head, beside
             `stitched`, the model in memory.
+        scores: By format how it does on the test split.
+        refused: By format why it was not written.
+        record: What `parity.json` says, of formats of before as well.
     """
 
     directory: Path
     formats: dict[str, Path]
     parity: dict[str, Parity]
+    scores: dict[str, Score]
+    refused: dict[str, str]
+    record: dict[str, dict[str, Any]]
 
     @property
     def worst(self) -> Parity:
-        """The largest difference and smallest agreement of all formats."""
+        """Largest difference and smallest agreement of those in float32."""
+        exact = [
+            parity
+            for name, parity in self.parity.items()
+            if name == STITCHED or not FORMATS[name].is_quantized
+        ]
         return Parity(
-            max_abs_diff=max(p.max_abs_diff for p in self.parity.values()),
-            top1_agreement=min(p.top1_agreement for p in self.parity.values()),
-            num_images=min(p.num_images for p in self.parity.values()),
-            tolerance=min(p.tolerance for p in self.parity.values()),
-        )
-
-
-class ServedModel(tf.Module):
-    """A stitched model with its labels, as a SavedModel serves it.
-
-    Both signatures answer `class_names` `(batch,)`, the most probable class,
-    and `probabilities` and `logits` `(batch, num_classes)` in the order of
-    `labels.txt`.
-
-    Args:
-        model: Images to logits.
-        labels_path: File of class names, which travels along.
-        names: Class names in the order of the logits.
-    """
-
-    def __init__(
-        self, model: keras.Model, labels_path: Path, names: Sequence[str]
-    ) -> None:
-        super().__init__()
-        _, height, width, channels = model.input_shape
-        self.model = model
-        self.labels = tf.saved_model.Asset(str(labels_path))
-        class_names = tf.constant(list(names))
-
-        def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
-            logits = model(images, training=False)
-            return {
-                "class_names": tf.gather(
-                    class_names, tf.argmax(logits, axis=-1)
-                ),
-                "probabilities": tf.nn.softmax(logits),
-                "logits": logits,
-            }
-
-        def answer_bytes(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-            images = tf.map_fn(
-                lambda one: decode_and_resize(one, (height, width)),
-                encoded,
-                fn_output_signature=tf.TensorSpec(
-                    (height, width, channels), tf.float32
-                ),
-            )
-            return answer(images)
-
-        image_spec = tf.TensorSpec(
-            (None, height, width, channels), tf.float32, name="images"
-        )
-        bytes_spec = tf.TensorSpec((None,), tf.string, name="encoded")
-        self.serve = tf.function(answer, input_signature=[image_spec])
-        self.serve_bytes = tf.function(
-            answer_bytes, input_signature=[bytes_spec]
-        )
-
-    def save(self, directory: Path) -> None:
-        """Writes the SavedModel."""
-        tf.saved_model.save(
-            self,
-            str(directory),
-            signatures={
-                "serving_default": self.serve,
-                BYTES_SIGNATURE: self.serve_bytes,
-            },
+            max_abs_diff=max(parity.max_abs_diff for parity in exact),
+            top1_agreement=min(parity.top1_agreement for parity in exact),
+            num_images=min(parity.num_images for parity in exact),
+            tolerance=min(parity.tolerance for parity in exact),
         )
 
 
@@ -136,15 +111,15 @@ def export_full_model(
     cache: FeatureCache,
     *,
     artifacts_dir: Path,
-    formats: Sequence[str] = tuple(FORMATS),
+    formats: Sequence[str] = DEFAULT_FORMATS,
     is_mirrored_too: bool = False,
     console: Console | None = None,
 ) -> Export:
     """Stitches a run's head to its backbone, and writes what passes the gate.
 
-    Each format is read back before it counts: a model that does not answer
-    what the head answers on cached features is not written, and the old
-    export stays.
+    Each format is read back before it counts. One that falls short is not
+    written, the others are; of it, and of formats that were not asked for,
+    an earlier export stays. If none passes, nothing is touched.
 
     Args:
         run: Whose head.
@@ -155,82 +130,152 @@ def export_full_model(
         console: Receives progress.
 
     Raises:
+        MissingPackageError: If a format needs a package that is not there.
         StaleCacheError: If the run was made on another cache.
-        ParityError: If a format falls short.
+        ParityError: If the stitched model falls short, or every format.
+        SourceError: If pictures are not there any more.
     """
-    console = console or Console(is_quiet=True)
+    require_packages(formats)
     prepare_devices()
     run.require_cache(cache)
     require_views(cache, is_mirrored_too=is_mirrored_too)
     make_folder(artifacts_dir / MODELS)
-    head = run.load_head()
-    num_views = 2 if is_mirrored_too else 1
-    sample = draw_parity_sample(
+    backbone, head = load_backbone_of(cache), run.load_head()
+    plain = stitch(backbone, head)
+    return export_stitched(
+        stitch(backbone, head, is_mirrored_too=True)
+        if is_mirrored_too
+        else plain,
+        plain,
+        run,
         cache,
-        lambda features: logits_of_features(head, features[:, :num_views]),
+        artifacts_dir=artifacts_dir,
+        formats=formats,
+        is_mirrored_too=is_mirrored_too,
+        console=console,
     )
-    model = stitch(
-        load_backbone_of(cache), head, is_mirrored_too=is_mirrored_too
-    )
+
+
+def export_stitched(
+    model: "keras.Model",
+    plain: "keras.Model",
+    run: Run,
+    cache: FeatureCache,
+    *,
+    artifacts_dir: Path,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    is_mirrored_too: bool = False,
+    console: Console | None = None,
+) -> Export:
+    """Writes a stitched model, if it is what the run's head says it is.
+
+    For the rest see `export_full_model`.
+
+    Args:
+        model: Images to logits.
+        plain: The same without the mirror.
+        run: Whose head it must answer like.
+        cache: The one that was made on.
+        artifacts_dir: Folder of everything written.
+        formats: Some of `FORMATS`.
+        is_mirrored_too: Whether the model averages each image and its mirror.
+        console: Receives progress.
+
+    Raises:
+        ParityError: If the stitched model falls short, or every format.
+        SourceError: If pictures are not there any more.
+    """
+    console = console or Console(is_quiet=True)
     suffix = "-tta" if is_mirrored_too else ""
     directory = artifacts_dir / MODELS / f"{run.directory.name}{suffix}"
-    parity = {}
-    steps = ("stitched", *formats)
+    evaluation = evaluate(run, cache, is_mirrored_too=is_mirrored_too)
+    card = write_card(
+        directory.name,
+        run,
+        cache,
+        evaluation,
+        is_mirrored_too=is_mirrored_too,
+    )
+    documents = {
+        LABELS: format_labels(cache.spec.class_names),
+        PREPROCESSING: describe_preprocessing(
+            cache,
+            is_mirrored_too=is_mirrored_too,
+            temperature=run.record.temperature,
+        ),
+        CARD: card,
+    }
+    full_model = FullModel(model, plain, is_mirrored_too, documents, cache)
+    head = run.load_head()
+    num_views = len(evaluation.answers.views)
+    gate = Gate(
+        cache=cache,
+        sample=draw_parity_sample(
+            cache,
+            lambda features: logits_of_features(head, features[:, :num_views]),
+        ),
+        test=draw_scoring_sample(cache, evaluation.logits),
+        documents=documents,
+    )
+    parity, scores, refused = {}, {}, {}
     with (
         replace_folder(directory) as part,
-        console.progress("Exporting", len(steps), "formats") as progress,
+        console.progress("Exporting", 1 + len(formats), "formats") as progress,
     ):
-        labels = "".join(f"{name}\n" for name in cache.spec.class_names)
-        (part / LABELS).write_text(labels, "utf-8")
-        for name in steps:
-            answer = _write_and_read_back(name, model, part, cache)
-            parity[name] = check_parity(f"{name} model", answer, sample, cache)
+        parity[STITCHED] = gate.check_stitched(model)
+        progress.advance(note=STITCHED)
+        for name in formats:
+            of = FORMATS[name]
+            try:
+                _write(of, full_model, part)
+                passed = gate.check_file(of, part / of.files[0])
+                parity[name], scores[name] = passed
+            except (ParityError, FormatError) as error:
+                refused[name] = str(error)
+                remove_format(of, part)
             progress.advance(note=name)
+        if len(refused) == len(formats):
+            raise ParityError(
+                f"{' '.join(refused.values())} Nothing was written: choose "
+                "other formats with `--format`."
+            )
+        digest = run.head_digest()
         record = {name: dataclasses.asdict(p) for name, p in parity.items()}
-        record |= _keep_others(directory, part, formats)
+        for name, scored in scores.items():
+            record[name] |= {
+                "num_bytes": count_bytes(FORMATS[name], part),
+                "head_digest": digest,
+                "test": dataclasses.asdict(scored),
+            }
+        record |= keep_others(directory, part, scores.keys(), digest)
+        for name, text in documents.items():
+            (part / name).write_text(text, "utf-8")
+        (part / CARD).write_text(
+            format_card(card, record, next(iter(scores.values()))), "utf-8"
+        )
         (part / PARITY).write_text(json.dumps(record, indent=2), "utf-8")
-    paths = {name: directory / FORMATS[name] for name in formats}
-    return Export(directory, paths, parity)
+    paths = {name: directory / FORMATS[name].files[0] for name in scores}
+    return Export(directory, paths, parity, scores, refused, record)
 
 
-def _keep_others(
-    directory: Path, part: Path, formats: Sequence[str]
-) -> dict[str, Any]:
-    """Takes over the formats of an earlier export that were not asked for.
+def _write(of: Format, full_model: FullModel, folder: Path) -> None:
+    """Writes a format into a folder.
 
-    A run's name stands for its head, so that they are of the same model.
-
-    Returns:
-        By format what the old `parity.json` says of it.
+    Raises:
+        FormatError: If the model has something that the format has not.
     """
+    absl = logging.getLogger("absl")
+    level = absl.level
     try:
-        record = json.loads((directory / PARITY).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    kept = {}
-    for name in FORMATS.keys() - set(formats):
-        old = directory / FORMATS[name]
-        if name in record and old.exists():
-            copy = shutil.copytree if old.is_dir() else shutil.copy2
-            copy(old, part / FORMATS[name])
-            kept[name] = record[name]
-    return kept
-
-
-def _write_and_read_back(
-    name: str, model: keras.Model, part: Path, cache: FeatureCache
-) -> Callable[[Sequence[bytes]], Any]:
-    """Writes one format and returns how it answers when read from there."""
-    if name == "savedmodel":
-        served = ServedModel(model, part / LABELS, cache.spec.class_names)
-        served.save(part / SAVED_MODEL)
-        loaded = tf.saved_model.load(str(part / SAVED_MODEL))
-        serve = loaded.signatures[BYTES_SIGNATURE]
-        return lambda encoded: serve(tf.constant(list(encoded)))["logits"]
-    if name == "keras":
-        model.save(part / KERAS_MODEL)
-        model = keras.models.load_model(part / KERAS_MODEL)
-    decoder = decoder_of(cache)
-    return lambda encoded: model.predict_on_batch(
-        np.stack([decoder(one) for one in encoded])
-    )
+        of.write(full_model, folder / of.files[0])
+    except (OSError, PipelineError):  # A full disk, a picture that is gone.
+        raise
+    except Exception as error:  # Converters raise anything.
+        logger.info("The %s model.", of.name, exc_info=True)
+        detail = str(error).strip().split("\n")[0][:MAX_SHOWN]
+        raise FormatError(
+            f"The {of.name} model cannot be written: {type(error).__name__}: "
+            f"{detail}. `-v` shows where."
+        ) from error
+    finally:
+        absl.setLevel(level)  # TensorFlow raises it when it saves a model.

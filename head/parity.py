@@ -1,7 +1,6 @@
-"""The parity gate: a stitched model answers what the cached head answers.
+"""Parity: how far a model's logits are from those of the cached head.
 
-It compares logits on train and validation pictures, from their encoded bytes;
-the test split is never read.
+They are compared on train and validation pictures, from their encoded bytes.
 """
 
 import dataclasses
@@ -19,24 +18,28 @@ from embed.splits import Selection
 from embed.splits import sample_rows
 
 NUM_IMAGES = 256  # At most: a few seconds of the stitched model on a CPU.
-BATCH_SIZE = 32  # Pictures a call.
+MAX_BATCH = 32  # Pictures a call.
+PIXELS_A_CALL = MAX_BATCH * 224 * 224  # Fewer of larger ones.
 
 
 class ParityError(PipelineError, ValueError):
-    """A stitched model does not answer what the cached head answers."""
+    """A model does not answer what the cached head answers."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tolerance:
-    """How far a stitched model may be from the cached head.
+    """How far a model may be from the cached head.
 
     Args:
         share: Of the largest logit, or of 1 where that is less.
         top1_agreement: Smallest share of pictures with the same first class.
+        probability: Largest difference of a probability. A probability moves
+            by at most half of what logits do.
     """
 
     share: float
     top1_agreement: float
+    probability: float
 
 
 # By precision and dtype of the cache. In float32 only the order of additions
@@ -44,16 +47,20 @@ class Tolerance:
 # in each of 50 layers logits moved by 0.07 (pets) and 0.14 (digits) of the
 # largest, and 100 % and 99.2 % of the first classes stayed.
 TOLERANCES = {
-    ("float32", "float32"): Tolerance(share=1e-4, top1_agreement=1.0),
-    ("float32", "float16"): Tolerance(share=2e-3, top1_agreement=0.99),
-    ("bfloat16", "float32"): Tolerance(share=0.2, top1_agreement=0.97),
-    ("bfloat16", "float16"): Tolerance(share=0.2, top1_agreement=0.97),
+    ("float32", "float32"): Tolerance(1e-4, 1.0, probability=1e-3),
+    ("float32", "float16"): Tolerance(2e-3, 0.99, probability=2e-2),
+    ("bfloat16", "float32"): Tolerance(0.2, 0.97, probability=1.0),
+    ("bfloat16", "float16"): Tolerance(0.2, 0.97, probability=1.0),
 }
+# In 8 bits logits moved by 0.14 to 0.28 of the largest (8 heads on pets) and
+# 0.65 (digits). Another model is farther off; whether 8 bits are good enough is
+# told by the accuracy on the test split.
+QUANTIZED = Tolerance(1.0, 0.8, probability=1.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """How far a stitched model is from the cached head.
+    """How far a model is from the cached head.
 
     Args:
         max_abs_diff: Largest difference of a logit.
@@ -76,11 +83,13 @@ class ParitySample:
         rows: Their rows in the cache.
         encoded: Their bytes.
         logits: Of the cached head, `(num_images, num_classes)`.
+        batch_size: Pictures a call.
     """
 
     rows: Rows
     encoded: tuple[bytes, ...]
     logits: np.ndarray
+    batch_size: int
 
 
 def draw_parity_sample(
@@ -99,14 +108,26 @@ def draw_parity_sample(
         rows=rows,
         encoded=tuple(read_pictures(cache, "train", rows.image_ids)),
         logits=logits_of(rows.features),
+        batch_size=batch_size_of(cache),
     )
+
+
+def batch_size_of(cache: FeatureCache) -> int:
+    """Returns how many of a cache's pictures go into one call."""
+    height, width = cache.spec.image_size
+    return min(max(PIXELS_A_CALL // (height * width), 1), MAX_BATCH)
+
+
+def tolerance_of(cache: FeatureCache) -> Tolerance:
+    """Returns how far a model in float32 may be from heads on a cache."""
+    return TOLERANCES[cache.spec.precision, cache.spec.dtype]
 
 
 def check_parity(
     name: str,
     answer: Callable[[Sequence[bytes]], Any],
     sample: ParitySample,
-    cache: FeatureCache,
+    allowed: Tolerance,
 ) -> Parity:
     """Compares a model with the cached head.
 
@@ -114,18 +135,18 @@ def check_parity(
         name: What the model is, for the error.
         answer: Encoded pictures, a batch of them, to logits.
         sample: What to compare on.
-        cache: Its precision sets the tolerance.
+        allowed: How far they may differ.
 
     Raises:
-        ParityError: If they differ by more than the tolerance.
+        ParityError: If they differ by more.
     """
+    step = sample.batch_size
     logits = np.concatenate(
         [
-            np.asarray(answer(sample.encoded[start : start + BATCH_SIZE]))
-            for start in range(0, len(sample.encoded), BATCH_SIZE)
+            np.asarray(answer(sample.encoded[start : start + step]))
+            for start in range(0, len(sample.encoded), step)
         ]
     )
-    allowed = TOLERANCES[cache.spec.precision, cache.spec.dtype]
     is_same = logits.argmax(-1) == sample.logits.argmax(-1)
     parity = Parity(
         max_abs_diff=float(np.abs(logits - sample.logits).max()),
@@ -133,17 +154,16 @@ def check_parity(
         num_images=len(logits),
         tolerance=allowed.share * max(1.0, float(np.abs(sample.logits).max())),
     )
+    # Which no number is, if a logit is none.
     if not (
         parity.max_abs_diff <= parity.tolerance
         and parity.top1_agreement >= allowed.top1_agreement
     ):
         raise ParityError(
             f"The {name} does not answer what the head answers on cached "
-            f"features, and nothing was exported. Expected: logits within "
+            f"features, and is not exported. Expected: logits within "
             f"{parity.tolerance:.1e} and {allowed.top1_agreement:.0%} of the "
             f"first classes. Received: {parity.max_abs_diff:.1e} and "
-            f"{parity.top1_agreement:.1%} on {parity.num_images} pictures. The "
-            "pictures or the backbone have changed since the cache was built: "
-            "build it again with `python -m embed build-cache --overwrite`."
+            f"{parity.top1_agreement:.1%} on {parity.num_images} pictures."
         )
     return parity

@@ -8,6 +8,7 @@ import pytest
 
 from embed.cache import FeatureCache
 from embed.rows import Rows
+from tests.tiny_export import make_export
 
 NUM_CLASSES = 3
 NUM_IMAGES = 48
@@ -32,6 +33,12 @@ def _rows():
 def _watch_cache():
     """Opens a cache again, as one that knows how much of it is in memory."""
     return WatchedCache
+
+
+@pytest.fixture(name="tiny_export", scope="session")
+def _tiny_export(tmp_path_factory, tiny_module_dir):
+    """An exported model and what it was made from; only to be read."""
+    return make_export(tmp_path_factory.mktemp("export"), tiny_module_dir)
 
 
 class WatchedCache(FeatureCache):

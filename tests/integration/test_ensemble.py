@@ -18,8 +18,8 @@ from head.ensemble import answer_rows
 from head.ensemble import join_heads
 from head.evaluate import evaluate
 from head.evaluate import logits_of_features
-from head.export import FORMATS
 from head.export import export_full_model
+from head.formats import DEFAULT_FORMATS
 from head.metrics import top1
 from head.refit import train_run
 from head.run import load_run
@@ -179,7 +179,7 @@ def test_its_exports_answer_in_a_fresh_process(
         check=True,
     )
 
-    assert set(export.parity) == {"stitched", *FORMATS}
+    assert set(export.parity) == {"stitched", *DEFAULT_FORMATS}
     assert export.worst.max_abs_diff <= export.worst.tolerance
     expected = mean_logits(tiny_cache, 2 if is_mirrored_too else 1)
     for logits in json.loads(process.stdout):
