@@ -39,7 +39,6 @@ from head.formats import Format
 from head.formats import FormatError
 from head.formats import require_packages
 from head.full_model import FullModel
-from head.gate import STITCHED
 from head.gate import Gate
 from head.model_card import format_card
 from head.model_card import write_card
@@ -47,6 +46,7 @@ from head.parity import Parity
 from head.parity import ParityError
 from head.parity import draw_parity_sample
 from head.run import Run
+from head.score import STITCHED
 from head.score import Score
 from head.score import draw_scoring_sample
 from head.stitch import stitch

@@ -13,10 +13,10 @@ from head.documents import LABELS
 from head.documents import PREPROCESSING
 from head.evaluation import Evaluation
 from head.formats import FORMATS
-from head.gate import STITCHED
 from head.licences import data_licence
 from head.licences import describe_weights
 from head.run import Run
+from head.score import STITCHED
 from head.score import Score
 
 NUM_WORST = 5  # Classes that are named.
@@ -174,11 +174,17 @@ def explain_table(scored: Score) -> str:
     of = f"{scored.num_images:,} of {scored.num_test:,}"
     if scored.num_images == scored.num_test:
         of = f"all {scored.num_test:,}"
+    compared = ""
+    if scored.reference == STITCHED:
+        compared = (
+            ", and each was compared with the stitched model in float32, as "
+            "the cache is not in float32"
+        )
     return (
         f"Each was read back by its own runtime in a fresh process. On {of} "
-        f"test pictures the head has {scored.head_top1:.2%}; logits were "
-        "compared on train and validation pictures. Times are those of the "
-        "machine that exported."
+        f"test pictures the head has {scored.head_top1:.2%}{compared}; logits "
+        "were compared with the head's on train and validation pictures. Times "
+        "are those of the machine that exported."
     )
 
 

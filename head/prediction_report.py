@@ -100,16 +100,19 @@ class PredictionReport:
                 "",
             )
         if not self._num_answered:
-            num_files = self._num_failed
             raise SourceError(
-                f"None of the {num_files:,} pictures could be read: the "
+                f"{_count(self._num_failed)} skipped, none answered: the "
                 "reasons are above."
-                if num_files
+                if self._num_failed
                 else f"There are no pictures: stdin holds no path. {WAYS}."
             )
         skipped = f", {self._num_failed:,} skipped" if self._num_failed else ""
         self._console.say(
-            f"{self._num_answered:,} pictures answered in "
+            f"{_count(self._num_answered)} answered in "
             f"{format_seconds(seconds)} ({images_per_second:,.0f} images/s "
             f"after start-up, by {engine}){skipped}."
         )
+
+
+def _count(number: int) -> str:
+    return f"{number:,} picture{'' if number == 1 else 's'}"

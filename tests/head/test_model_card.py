@@ -15,6 +15,7 @@ PARITY = {"max_abs_diff": 1e-5, "top1_agreement": 1.0, "num_images": 60}
 SCORE = Score(
     top1=0.9,
     head_top1=0.905,
+    reference="head",
     top1_agreement=0.97,
     max_probability_diff=0.4,
     num_images=20,

@@ -144,7 +144,7 @@ def test_no_answer_at_all_is_exit_code_1(run):
 
     assert code == 1
     assert json.loads(out)["predictions"] == []
-    assert err.splitlines()[-1].startswith("error: None of the 1 pictures")
+    assert err.splitlines()[-1].startswith("error: 1 picture skipped, none")
     assert (empty, nothing) == (1, "")
     assert "stdin holds no path" in said.splitlines()[-1]
 

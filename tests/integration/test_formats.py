@@ -133,14 +133,7 @@ def _cache(folder, tiny_module_dir):
     """The tiny cache, on a backbone of its own."""
     write_pictures(folder / "pictures")
     shutil.copytree(tiny_module_dir, folder / "module")
-    request = BuildRequest(
-        source=SourceRequest(dataset=f"folder:{folder / 'pictures'}"),
-        backbone=BackboneRequest(
-            handle=f"hub:{folder / 'module'}", image_size=TINY_SIZE
-        ),
-        engine="tensorflow",
-    )
-    return build_cache(request, artifacts_dir=folder / "artifacts").cache
+    return build(folder, folder / "artifacts")
 
 
 @pytest.fixture(name="run", scope="module")
@@ -204,15 +197,28 @@ def _refuse(export_again, export, run, cache, tmp_path):
         images = keras.Input((*TINY_SIZE, 3))
         faulty = keras.Model(images, plant(images, backbone, head))
 
-        with pytest.raises(ParityError, match="stitched model does not answer"):
+        with pytest.raises(ParityError, match=r"stitched .* on cached"):
             export_again("tflite", model=faulty, plain=faulty)
-        with pytest.raises(ParityError, match="tflite model does not answer"):
+        with pytest.raises(ParityError, match=r"tflite .* on cached"):
             export_again("tflite", plain=faulty)
 
         directory = tmp_path / "models" / run.directory.name
         assert contents(directory) == contents(export.directory)
 
     return refuse
+
+
+def build(folder, artifacts_dir, **fields):
+    """Builds a cache of the pictures in a folder with the module there."""
+    request = BuildRequest(
+        source=SourceRequest(dataset=f"folder:{folder / 'pictures'}"),
+        backbone=BackboneRequest(
+            handle=f"hub:{folder / 'module'}", image_size=TINY_SIZE
+        ),
+        engine="tensorflow",
+        **fields,
+    )
+    return build_cache(request, artifacts_dir=artifacts_dir).cache
 
 
 def contents(directory):
@@ -425,6 +431,27 @@ def test_a_wrong_order_of_classes_is_refused(refuse):
             head(backbone(images)), 1, axis=-1
         )
     )
+
+
+@pytest.mark.parametrize(
+    "rounded", [{"precision": "bfloat16"}, {"dtype": "float16"}]
+)
+def test_what_the_cache_rounds_is_not_held_against_a_file(
+    folder, tmp_path, rounded
+):
+    """It is compared with the stitched model, which the gate let pass."""
+    cache = build(folder, tmp_path, **rounded)
+    run = train_run(cache, MEMBERS[0], seed=0, artifacts_dir=tmp_path)
+
+    export = export_full_model(
+        run, cache, artifacts_dir=tmp_path, formats=["tflite"]
+    )
+
+    scored, gated = export.scores["tflite"], export.parity["tflite"]
+    assert scored.reference == "stitched"
+    assert scored.max_probability_diff < 1e-5 < gated.max_abs_diff
+    card = (export.directory / "README.md").read_text("utf-8")
+    assert "compared with the stitched model in float32" in card
 
 
 def test_documents_of_another_model_are_refused(
