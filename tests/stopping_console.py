@@ -1,4 +1,4 @@
-"""A console that interrupts a build, as Ctrl-C does."""
+"""A console that interrupts what reports progress, as Ctrl-C does."""
 
 import contextlib
 
@@ -7,15 +7,15 @@ from embed.console import Progress
 
 
 class StoppingConsole(Console):
-    """Interrupts the pass after a number of views.
+    """Interrupts a build or a search after a number of views or trials.
 
     Args:
-        num_views: Views that are reported before it ends.
+        number: Of those that are reported before it ends.
     """
 
-    def __init__(self, num_views):
+    def __init__(self, number):
         super().__init__(is_quiet=True)
-        self._num_left = num_views
+        self._num_left = number
 
     @contextlib.contextmanager
     def progress(self, task, total, unit, done=0):

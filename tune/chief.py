@@ -207,8 +207,7 @@ class RemoteRunner:
         """
         missing = [
             Offer(trial_id, spec, (parents or {}).get(trial_id))
-            for trial_id, spec in trials.items()
-            if self._store.find(trial_id, spec) is None
+            for trial_id, spec in self._store.find_missing(trials).items()
         ]
         self._chief.train(missing, self._add)
         return [self._store.get(trial_id) for trial_id in trials]

@@ -72,11 +72,7 @@ class TrialRunner:
                 number of its epochs. Where its state is not known any more
                 the training begins anew, and comes to the same.
         """
-        missing = {
-            trial_id: spec
-            for trial_id, spec in trials.items()
-            if self._store.find(trial_id, spec) is None
-        }
+        missing = self._store.find_missing(trials)
         ids = list(missing)
 
         def add(place: int, outcome: Outcome, state: Arrays) -> None:

@@ -41,7 +41,7 @@ def repeat_best(
         for number in range(seed + 1, seed + num_seeds)
     }
     missing = {
-        number: sum(store.find(*item) is None for item in best.items())
+        number: len(store.find_missing(best))
         for number, store in stores.items()
     }
     if not any(missing.values()):

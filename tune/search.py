@@ -1,6 +1,7 @@
 """Run a search: the reference recipe, then the trials of an oracle."""
 
 import contextlib
+import functools
 import time
 from pathlib import Path
 
@@ -113,10 +114,13 @@ def run_search(
     folder = SearchFolder(searches_dir, name_search(cache, spec))
     # Of every fold the rows are held.
     limit = default_limit() if memory_limit is None else memory_limit
-    read = choose_reader(cache, limit // folds, console)
+    read = functools.cache(
+        lambda: choose_reader(cache, limit // folds, console)
+    )
     with folder.lock():
         folder.mend()
-        if (folder.path / BEST).is_file() and not is_overwrite:
+        is_done = (folder.path / BEST).is_file() and not is_overwrite
+        if is_done:
             console.say(f"The search {folder.path} was done already.")
             trials = load_search(folder.path).trials
             write_best(trials, ensemble, cache, folder.path)
@@ -137,7 +141,7 @@ def run_search(
                 _search(
                     cache,
                     spec,
-                    read,
+                    read(),
                     folder.build_dir,
                     chief,
                     ensemble=ensemble,
@@ -145,18 +149,20 @@ def run_search(
                     console=console,
                 )
             folder.swap()
-        repeat_best(
-            load_search(folder.path).trials,
-            lambda number: create_trainer(
-                cache, spec.model_copy(update={"seed": number}), read
-            ),
-            seed=seed,
-            num_seeds=num_seeds,
-            folder=folder.path,
-            console=console,
-        )
+        if num_seeds > 1:
+            repeat_best(
+                load_search(folder.path).trials,
+                lambda number: create_trainer(
+                    cache, spec.model_copy(update={"seed": number}), read()
+                ),
+                seed=seed,
+                num_seeds=num_seeds,
+                folder=folder.path,
+                console=console,
+            )
     result = load_search(folder.path)
-    console.say(describe_outcome(result))
+    if not is_done:
+        console.say(describe_outcome(result))
     return result
 
 

@@ -14,6 +14,7 @@ half a file, and every oracle resumes to the table that it would have given.
 import shutil
 import uuid
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -96,6 +97,16 @@ class TrialStore:
         """Returns the record of a trial, if it was run with this spec."""
         record = self._records.get(trial_id)
         return record if record is not None and record.spec == spec else None
+
+    def find_missing(
+        self, trials: Mapping[str, HeadSpec]
+    ) -> dict[str, HeadSpec]:
+        """Returns those of some trials that have no record, spec by id."""
+        return {
+            trial_id: spec
+            for trial_id, spec in trials.items()
+            if self.find(trial_id, spec) is None
+        }
 
     def get(self, trial_id: str) -> TrialRecord:
         """Returns the record of a trial that has one."""

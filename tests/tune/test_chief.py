@@ -1,6 +1,5 @@
 """Tests for `tune.chief`, with workers in threads of this process."""
 
-import contextlib
 import multiprocessing
 import socket
 import threading
@@ -10,9 +9,9 @@ from typing import get_args
 import pytest
 
 from embed.console import Console
-from embed.console import Progress
 from embed.errors import PipelineError
 from head.spec import HeadSpec
+from tests.stopping_console import StoppingConsole
 from tune import chief as chief_module
 from tune import client as client_module
 from tune import worker as worker_module
@@ -40,27 +39,6 @@ OPTIONS = {
 }
 QUIET = Console(is_quiet=True)
 SECONDS = 60  # Far more than anything takes, but an end.
-
-
-class InterruptingConsole(Console):
-    """Stands for Ctrl-C after a number of trials."""
-
-    def __init__(self, num_trials):
-        super().__init__(is_quiet=True)
-        self.num_left = num_trials
-
-    @contextlib.contextmanager
-    def progress(self, *args):
-        """Counts the trials down."""
-        outer = self
-
-        class Countdown(Progress):
-            def advance(self, amount=1, note=""):
-                outer.num_left -= amount
-                if not outer.num_left:
-                    raise KeyboardInterrupt
-
-        yield Countdown()
 
 
 @pytest.fixture(name="address")
@@ -189,7 +167,7 @@ def test_a_search_goes_on_with_other_workers(
     whole = search(**options)
     train_at_once.clear()
     with pytest.raises(KeyboardInterrupt):
-        search(**options, is_overwrite=True, console=InterruptingConsole(5))
+        search(**options, is_overwrite=True, console=StoppingConsole(5))
 
     worker = start_worker("a", oracle=oracle)
     result = search(**options, is_overwrite=True, address=address)
@@ -212,7 +190,7 @@ def test_workers_wait_for_a_chief_that_is_started_again(
             **OPTIONS,
             address=address,
             is_overwrite=True,
-            console=InterruptingConsole(4),
+            console=StoppingConsole(4),
         )
     assert not worker.done()
     result = search(**OPTIONS, address=address, is_overwrite=True)

@@ -1,6 +1,5 @@
 """Tests for `tune.search`."""
 
-import contextlib
 import csv
 import json
 import os
@@ -15,7 +14,6 @@ import pytest
 
 from embed.cache import open_cache
 from embed.console import Console
-from embed.console import Progress
 from embed.errors import CorruptCacheError
 from embed.errors import PipelineError
 from embed.splits import Selection
@@ -23,6 +21,7 @@ from embed.splits import split_train
 from head.spec import RECIPES
 from head.spec import load_spec
 from head.train import train_head
+from tests.stopping_console import StoppingConsole
 from tune import space
 from tune.folder import SearchFolder
 from tune.results import load_search
@@ -30,27 +29,6 @@ from tune.spec import OracleName
 from tune.trials import TrialStore
 
 ROOT = Path(__file__).parents[2]
-
-
-class InterruptingConsole(Console):
-    """Stands for Ctrl-C after a number of trials."""
-
-    def __init__(self, num_trials):
-        super().__init__(is_quiet=True)
-        self.num_left = num_trials
-
-    @contextlib.contextmanager
-    def progress(self, *args):
-        """Counts the trials down."""
-        outer = self
-
-        class Countdown(Progress):
-            def advance(self, amount=1, note=""):
-                outer.num_left -= amount
-                if not outer.num_left:
-                    raise KeyboardInterrupt
-
-        yield Countdown()
 
 
 def without_seconds(result):
@@ -151,7 +129,7 @@ def test_an_interrupted_search_goes_on(search, train_at_once, oracle):
             max_trials=7,
             max_epochs=9,
             is_overwrite=True,
-            console=InterruptingConsole(5),
+            console=StoppingConsole(5),
         )
     resumed = search(
         oracle=oracle, max_trials=7, max_epochs=9, is_overwrite=True
@@ -181,7 +159,7 @@ def test_a_killed_search_goes_on(search, cache, tmp_path):
             max_trials=300,
             max_epochs=1,
             parallel=16,
-            console=InterruptingConsole(1),
+            console=StoppingConsole(1),
         )
 
     later = TrialStore(trials_dir, trials_dir.with_name("states"))
@@ -195,7 +173,7 @@ def test_an_old_result_stands_until_the_new_one_is_there(search, train_at_once):
     files = {p: p.read_bytes() for p in result.path.rglob("*") if p.is_file()}
 
     with pytest.raises(KeyboardInterrupt):
-        search(is_overwrite=True, console=InterruptingConsole(3))
+        search(is_overwrite=True, console=StoppingConsole(3))
 
     assert {path: path.read_bytes() for path in files} == files
     assert without_seconds(search()) == without_seconds(result)
@@ -395,7 +373,7 @@ def test_a_baseline_is_never_the_winner(search, make_cache, capsys):
 def test_a_search_that_goes_on_does_not_run_baselines_again(search, capsys):
     """What an interrupted search found of them is kept."""
     with pytest.raises(KeyboardInterrupt):
-        search(has_baselines=True, console=InterruptingConsole(2))
+        search(has_baselines=True, console=StoppingConsole(2))
 
     result = search(has_baselines=True, console=Console())
 
