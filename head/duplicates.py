@@ -15,6 +15,8 @@ import numpy as np
 
 from embed.cache import FeatureCache
 from embed.splits import sample_rows
+from head.vectors import find_mean
+from head.vectors import scale_to_unit
 
 TRAIN, TEST = "train", "test"
 SALT = "duplicates"  # Of the sample.
@@ -80,12 +82,14 @@ def find_duplicates(
     """
     rows = sample_rows(cache.image_ids(TEST), max_test_images, SALT)
     every = np.arange(cache.num_images[TRAIN])
-    mean = _find_mean(cache, every)
+    read = cache.read_rows(TRAIN, every)
+    mean = find_mean((s.features[:, 0] for _, s in read), cache.feature_dim)
+    mean = mean.astype(np.float32)
     queries, mirrored = _read_test(cache, rows, mean)
     best = np.full(len(rows), -np.inf, np.float32)
     nearest = np.zeros(len(rows), np.int64)
     for start, stored in cache.read_rows(TRAIN, every):
-        similarities = queries @ _normalize(stored.features[:, 0] - mean).T
+        similarities = queries @ scale_to_unit(stored.features[:, 0] - mean).T
         found = similarities.argmax(axis=1)
         values = similarities[np.arange(len(rows)), found]
         is_better = values > best
@@ -121,27 +125,10 @@ def _read_test(
     queries = np.zeros((len(rows), cache.feature_dim), np.float32)
     mirrored = np.zeros(len(rows), np.float32)
     for start, stored in cache.read_rows(TEST, rows):
-        plain = _normalize(stored.features[:, 0] - mean)
+        plain = scale_to_unit(stored.features[:, 0] - mean)
         queries[start : start + len(plain)] = plain
         if "flip" in views:
             features = stored.features[:, views.index("flip")]
-            mirror = _normalize(features - mean)
+            mirror = scale_to_unit(features - mean)
             mirrored[start : start + len(plain)] = (plain * mirror).sum(-1)
     return queries, mirrored if "flip" in views else None
-
-
-def _find_mean(cache: FeatureCache, rows: np.ndarray) -> np.ndarray:
-    """Returns the mean features of training rows, float32."""
-    total = np.zeros(cache.feature_dim)
-    for _, stored in cache.read_rows(TRAIN, rows):
-        total += stored.features[:, 0].sum(axis=0, dtype=np.float64)
-    mean: np.ndarray = (total / len(rows)).astype(np.float32)
-    return mean
-
-
-def _normalize(features: np.ndarray) -> np.ndarray:
-    """Returns vectors of length 1; those of zeros stay as they are."""
-    vectors = np.asarray(features, np.float32)
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: np.ndarray = vectors / np.where(lengths > 0, lengths, 1)
-    return unit

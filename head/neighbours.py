@@ -12,6 +12,7 @@ import numpy as np
 
 from embed.cache import FeatureCache
 from embed.memory import default_limit
+from head.vectors import scale_to_unit
 
 SPLIT = "train"  # All of it: a head is refit on validation rows as well.
 PIECE_ROWS = 4096  # Compared at a time: similarities take some MB.
@@ -91,7 +92,7 @@ class TrainingPictures:
         Raises:
             CorruptCacheError: If a row is not what was written.
         """
-        rows, similarities = self._search(_normalize(features), count)
+        rows, similarities = self._search(_unit(features), count)
         names = self._cache.spec.class_names
         index = self._cache.index(SPLIT)
         return [
@@ -138,12 +139,12 @@ class TrainingPictures:
     def _read(self) -> Iterator[tuple[int, np.ndarray]]:
         rows = np.arange(self._num_images)
         for start, stored in self._cache.read_rows(SPLIT, rows):
-            yield start, _normalize(stored.features[:, 0])
+            yield (
+                start,
+                _unit(stored.features[:, 0]),
+            )
 
 
-def _normalize(features: np.ndarray) -> np.ndarray:
-    """Returns vectors of length 1; those of zeros stay as they are."""
-    vectors = np.asarray(features, np.float32)
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    normalized: np.ndarray = vectors / np.where(lengths > 0, lengths, 1)
-    return normalized
+def _unit(features: np.ndarray) -> np.ndarray:
+    """Returns vectors of length 1, in float32 whatever the cache holds."""
+    return scale_to_unit(np.asarray(features, np.float32))

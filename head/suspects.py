@@ -28,6 +28,8 @@ import numpy as np
 from embed.cache import FeatureCache
 from embed.errors import PipelineError
 from head.metrics import softmax
+from head.vectors import find_mean
+from head.vectors import scale_to_unit
 
 SPLIT = "train"
 REGULARIZATION = 1.0  # Of the mean eigenvalue.
@@ -109,7 +111,7 @@ def rank_suspects(
             f"{feature_dim:,} features a picture are more than the "
             f"{MOST_FEATURES:,} for which labels are doubted"
         )
-    mean = _find_mean(pieces, feature_dim)
+    mean = find_mean((features for features, _ in pieces()), feature_dim)
     gram = np.zeros((feature_dim + 1, feature_dim + 1))
     products = np.zeros((feature_dim + 1, num_classes))
     for features, labels in pieces():
@@ -134,20 +136,10 @@ def rank_suspects(
     return found, num_doubted
 
 
-def _find_mean(pieces: Pieces, feature_dim: int) -> np.ndarray:
-    total, num_rows = np.zeros(feature_dim), 0
-    for features, _ in pieces():
-        total += features.sum(axis=0, dtype=np.float64)
-        num_rows += len(features)
-    return total / max(1, num_rows)
-
-
 def _prepare(features: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Returns centred rows of length 1, and a constant column."""
-    centred = features.astype(np.float64) - mean
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    centred /= np.where(lengths > 0, lengths, 1)
-    return np.hstack([centred, np.ones((len(centred), 1))])
+    unit = scale_to_unit(features.astype(np.float64) - mean)
+    return np.hstack([unit, np.ones((len(unit), 1))])
 
 
 def _score_without(

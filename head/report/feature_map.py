@@ -9,6 +9,7 @@ from sklearn.manifold import TSNE
 from embed.cache import FeatureCache
 from embed.splits import Selection
 from embed.splits import sample_rows
+from head.vectors import scale_to_unit
 
 SALT = "map"  # Of the sample.
 MAX_IMAGES = 2_000  # More dots hide each other, and take minutes.
@@ -41,8 +42,7 @@ def draw_map(
     if len(rows) < 3:
         return None
     features = cache.take(Selection("test", rows)).features[:, 0]
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = features / np.where(lengths > 0, lengths, 1)
+    unit = scale_to_unit(features)
     num_components = min(NUM_COMPONENTS, *unit.shape)
     if not np.ptp(unit, axis=0).any():
         return None
