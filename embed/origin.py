@@ -62,6 +62,25 @@ def read_pictures(
     return _check_content(cache, source.read(split, rows), image_ids, digests)
 
 
+def decode_pictures(
+    cache: FeatureCache, split: str, image_ids: Sequence[str]
+) -> Iterator[np.ndarray]:
+    """Yields the pixels of pictures of a cache, as it saw them.
+
+    Args:
+        cache: Knows its source and how it decodes.
+        split: `"train"` or `"test"`.
+        image_ids: Which, in the order of the cache.
+
+    Yields:
+        float32 `(height, width, 3)` in [0, 1].
+
+    Raises:
+        SourceError: If the pictures are not there any more.
+    """
+    return map(decoder_of(cache), read_pictures(cache, split, image_ids))
+
+
 def decoder_of(cache: FeatureCache) -> ImageDecoder:
     """Returns what turns pictures of a cache into the pixels it saw."""
     return ImageDecoder(cache.spec.image_size, cache.provenance.max_pixels)

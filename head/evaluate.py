@@ -1,5 +1,6 @@
 """Judge a run on the test split, from cached features or from pictures."""
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,9 +8,8 @@ import numpy as np
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.errors import PipelineError
-from embed.origin import decoder_of
+from embed.origin import decode_pictures
 from embed.origin import load_backbone_of
-from embed.origin import read_pictures
 from embed.splits import Selection
 from embed.views import VIEWS
 from head.answers import Answers
@@ -156,16 +156,14 @@ def _logits_of_pictures(
     """
     backbone = load_backbone_of(cache)
     model = stitch(backbone, head)
-    decoder = decoder_of(cache)
-    encoded = read_pictures(cache, "test", image_ids)
+    pictures = decode_pictures(cache, "test", image_ids)
     logits = []
     with console.progress("Evaluating", len(image_ids), "pictures") as progress:
-        for start in range(0, len(image_ids), BATCH_SIZE):
-            count = min(BATCH_SIZE, len(image_ids) - start)
-            images = np.stack([decoder(next(encoded)) for _ in range(count)])
+        while batch := list(itertools.islice(pictures, BATCH_SIZE)):
+            images = np.stack(batch)
             of_views = [
                 model.predict_on_batch(VIEWS[view](images)) for view in views
             ]
             logits.append(np.stack(of_views, axis=1))
-            progress.advance(count)
+            progress.advance(len(batch))
     return np.concatenate(logits)

@@ -3,13 +3,12 @@
 import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from typing import Any
 
 import numpy as np
 
 from embed.cache import FeatureCache
-from embed.origin import decoder_of
-from embed.origin import read_pictures
+from embed.engines.engine import freeze_function
+from embed.origin import decode_pictures
 from embed.splits import sample_rows
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class FullModel:
         return self.cache.spec.class_names
 
     def read_calibration_images(self) -> Iterator[np.ndarray]:
-        """Yields train images, by which the ranges of 8 bits are set.
+        """Returns train images, by which the ranges of 8 bits are set.
 
         They are those of smallest hash, float32 `(height, width, 3)` in
         [0, 1].
@@ -57,10 +56,9 @@ class FullModel:
         """
         image_ids = self.cache.image_ids("train")
         rows = sample_rows(image_ids, NUM_CALIBRATION_IMAGES, "calibration")
-        decoder = decoder_of(self.cache)
-        wanted = [image_ids[row] for row in rows]
-        for encoded in read_pictures(self.cache, "train", wanted):
-            yield decoder(encoded)
+        return decode_pictures(
+            self.cache, "train", [image_ids[row] for row in rows]
+        )
 
     def freeze(self, batch_size: int | None) -> "tf.compat.v1.GraphDef":
         """Returns the model as a graph whose variables are constants.
@@ -76,7 +74,7 @@ class FullModel:
         import tensorflow as tf
 
         shape = (batch_size, *self.model.input_shape[1:])
-        frozen = self._freeze(tf.TensorSpec(shape, tf.float32))
+        frozen = freeze_function(self._answer, self.plain, shape)
         (entry,), (result,) = frozen.inputs, frozen.outputs
         with tf.Graph().as_default() as graph:
             images = tf.compat.v1.placeholder(tf.float32, shape, IMAGES)
@@ -90,31 +88,14 @@ class FullModel:
             tf.nn.softmax(logits, name=PROBABILITIES)
         return graph.as_graph_def()
 
-    def _freeze(self, spec: "tf.TensorSpec") -> Any:
-        """Returns a concrete function without variables, to logits."""
-        import keras
+    def _answer(self, images: "tf.Tensor") -> "tf.Tensor":
+        """Returns the logits of images, inside a graph."""
         import tensorflow as tf
-        from tensorflow.python.framework import convert_to_constants
 
-        plain = self.plain
-        values = [(variable, variable.numpy()) for variable in plain.variables]
-
-        @tf.function(input_signature=[spec])
-        def forward(images: Any) -> Any:
-            if self.is_mirrored_too:
-                both = tf.stack([images, tf.reverse(images, [2])], axis=1)
-                images = tf.reshape(both, (-1, *spec.shape[1:]))
-            # Constants from the start: to convert them takes half a second.
-            constants = [(v, tf.constant(value)) for v, value in values]
-            with keras.StatelessScope(state_mapping=constants):
-                logits = plain(images, training=False)
-            if not self.is_mirrored_too:
-                return logits
-            of_both = tf.reshape(logits, (-1, 2, len(self.class_names)))
-            return tf.reduce_mean(of_both, axis=1)
-
-        concrete = forward.get_concrete_function()
-        if not concrete.captured_inputs:
-            return concrete
-        # A SavedModel inside keeps variables that Keras does not know.
-        return convert_to_constants.convert_variables_to_constants_v2(concrete)
+        if not self.is_mirrored_too:
+            return self.plain(images, training=False)
+        both = tf.stack([images, tf.reverse(images, [2])], axis=1)
+        side_by_side = tf.reshape(both, (-1, *self.model.input_shape[1:]))
+        logits = self.plain(side_by_side, training=False)
+        of_both = tf.reshape(logits, (-1, 2, len(self.class_names)))
+        return tf.reduce_mean(of_both, axis=1)

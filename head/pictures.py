@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from embed.cache import FeatureCache
-from embed.origin import decoder_of
-from embed.origin import read_pictures
+from embed.origin import decode_pictures
 from embed.splits import sample_rows
 from embed.views import VIEWS
 from head.evaluation import Evaluation
@@ -109,5 +108,4 @@ def draw_groups(
 def _decode(
     cache: FeatureCache, split: str, image_ids: Sequence[str]
 ) -> list[np.ndarray]:
-    decoder = decoder_of(cache)
-    return [decoder(e) for e in read_pictures(cache, split, image_ids)]
+    return list(decode_pictures(cache, split, image_ids))

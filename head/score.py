@@ -4,14 +4,14 @@ The test split chooses nothing here: a format is written as it is, or not.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embed.cache import FeatureCache
-from embed.origin import decoder_of
-from embed.origin import read_pictures
+from embed.origin import decode_pictures
 from embed.splits import sample_rows
 from head.fresh import FreshProcess
 from head.metrics import softmax
@@ -98,14 +98,9 @@ class ScoringSample:
         Raises:
             SourceError: If the pictures are not there any more.
         """
-        decoder, batch = decoder_of(self.cache), []
+        images = decode_pictures(self.cache, "test", self.image_ids)
         batch_size = batch_size_of(self.cache)
-        for encoded in read_pictures(self.cache, "test", self.image_ids):
-            batch.append(decoder(encoded))
-            if len(batch) == batch_size:
-                yield np.stack(batch)
-                batch.clear()
-        if batch:
+        while batch := list(itertools.islice(images, batch_size)):
             yield np.stack(batch)
 
 

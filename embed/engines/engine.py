@@ -18,6 +18,7 @@ import numpy as np
 from embed.backbones import Backbone
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
 MOST_IMAGES = 256  # A batch for the smallest pictures: a whole block.
@@ -94,18 +95,37 @@ def freeze(
     backbone: Backbone, input_shape: tuple[int, ...]
 ) -> "tf.types.experimental.ConcreteFunction":
     """Returns the backbone as a graph whose variables are constants."""
+    return freeze_function(
+        lambda images: backbone.model(images, training=False),
+        backbone.model,
+        input_shape,
+    )
+
+
+def freeze_function(
+    function: Callable[[Any], Any],
+    model: "keras.Model",
+    input_shape: tuple[int | None, ...],
+) -> "tf.types.experimental.ConcreteFunction":
+    """Returns a function of images as a graph without variables.
+
+    Args:
+        function: What calls the model.
+        model: Whose variables become constants.
+        input_shape: Of the images, float32; `None` where it is left open.
+    """
     import keras
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
-    values = [(v, v.numpy()) for v in backbone.model.variables]
+    values = [(v, v.numpy()) for v in model.variables]
 
     @tf.function(input_signature=[tf.TensorSpec(input_shape, tf.float32)])
     def forward(images: Any) -> Any:
         # Constants from the start: to convert variables takes half a second.
         constants = [(v, tf.constant(value)) for v, value in values]
         with keras.StatelessScope(state_mapping=constants):
-            return backbone.model(images, training=False)
+            return function(images)
 
     concrete = forward.get_concrete_function()
     if not concrete.captured_inputs:

@@ -7,8 +7,7 @@ import numpy as np
 
 from embed.cache import FeatureCache
 from embed.errors import PipelineError
-from embed.origin import decoder_of
-from embed.origin import read_pictures
+from embed.origin import decode_pictures
 
 PIXELS = 96  # Of the longer side: sharp enough at the size they are shown.
 QUALITY = 80  # Of JPEG: 2 to 4 KB a picture.
@@ -33,10 +32,9 @@ def make_thumbnails(
         rows = sorted(row for name, row in keys if name == split)
         image_ids = cache.image_ids(split)
         try:
-            decoder = decoder_of(cache)
-            pictures = read_pictures(cache, split, [image_ids[r] for r in rows])
-            for row, encoded in zip(rows, pictures, strict=True):
-                thumbnails[split, row] = encode_thumbnail(decoder(encoded))
+            images = decode_pictures(cache, split, [image_ids[r] for r in rows])
+            for row, image in zip(rows, images, strict=True):
+                thumbnails[split, row] = encode_thumbnail(image)
         except (PipelineError, OSError) as error:
             problem = str(error)
     return thumbnails, problem
