@@ -13,6 +13,7 @@ import typer
 from embed.console import DEFAULT_ARTIFACTS
 from embed.console import ArtifactsOption
 from embed.console import JsonOption
+from embed.console import MaxPixelsOption
 from embed.console import OverwriteOption
 from embed.console import QuietOption
 from embed.console import SeedOption
@@ -88,13 +89,7 @@ def run_build_cache(
         Literal["fail", "skip"],
         typer.Option(help="For pictures that cannot be decoded."),
     ] = "fail",
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Larger pictures are not decoded; default: 89,478,485.",
-        ),
-    ] = None,
+    max_pixels: MaxPixelsOption = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Images a split, at most.")
     ] = None,

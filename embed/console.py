@@ -54,6 +54,12 @@ CacheOption = Annotated[
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed.")
 ]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Larger pictures are not decoded; default: 89,478,485."
+    ),
+]
 MemoryLimitOption = Annotated[
     int | None,
     typer.Option(

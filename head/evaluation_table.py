@@ -1,6 +1,7 @@
 """An evaluation as tables, for people."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,17 @@ def format_evaluation(payload: dict[str, Any]) -> str:
     if payload["seeds"]:
         parts.append(_format_seeds(payload))
     return "\n\n".join(parts)
+
+
+def find_worst(shares: Mapping[str, float | None]) -> dict[str, float]:
+    """Returns the classes of least accuracy, the least first.
+
+    Args:
+        shares: Accuracies by name; `None` of a class without images.
+    """
+    known = {name: of for name, of in shares.items() if of is not None}
+    worst = sorted(known, key=known.__getitem__)[:NUM_WORST]
+    return {name: known[name] for name in worst}
 
 
 def _format_groups(groups: dict[str, Any]) -> str:
@@ -70,15 +82,11 @@ def _format_metrics(payload: dict[str, Any]) -> str:
 
 def _name_worst(classes: dict[str, Any]) -> list[str]:
     """Returns a line with the classes of least accuracy, if there are more."""
-    shares = {
-        name: of["top1"]
-        for name, of in classes.items()
-        if of["top1"] is not None
-    }
-    if len(shares) <= NUM_WORST:
+    shares = {name: of["top1"] for name, of in classes.items()}
+    if sum(of is not None for of in shares.values()) <= NUM_WORST:
         return []
-    worst = sorted(shares, key=shares.__getitem__)[:NUM_WORST]
-    named = ", ".join(f"{name} {_percent(shares[name])}" for name in worst)
+    worst = find_worst(shares)
+    named = ", ".join(f"{name} {_percent(of)}" for name, of in worst.items())
     return [f"least accurate: {named}"]
 
 

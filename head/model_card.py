@@ -12,6 +12,7 @@ from embed.cache import FeatureCache
 from head.documents import LABELS
 from head.documents import PREPROCESSING
 from head.evaluation import Evaluation
+from head.evaluation_table import find_worst
 from head.formats import FORMATS
 from head.licences import data_licence
 from head.licences import describe_weights
@@ -19,7 +20,6 @@ from head.run import Run
 from head.score import STITCHED
 from head.score import Score
 
-NUM_WORST = 5  # Classes that are named.
 USES = {
     "savedmodel": "TensorFlow, which is all that it needs: "
     '`tf.saved_model.load(PATH).signatures["serve_bytes"]` takes the bytes of '
@@ -204,13 +204,8 @@ def _format_groups(evaluation: Evaluation) -> str:
 
 
 def _name_worst(evaluation: Evaluation) -> str:
-    shares = {
-        name: of.top1
-        for name, of in evaluation.classes.items()
-        if of.top1 is not None
-    }
-    worst = sorted(shares, key=shares.__getitem__)[:NUM_WORST]
-    return ", ".join(f"{name} {shares[name]:.1%}" for name in worst)
+    worst = find_worst({n: of.top1 for n, of in evaluation.classes.items()})
+    return ", ".join(f"{name} {share:.1%}" for name, share in worst.items())
 
 
 def _describe_calibration(evaluation: Evaluation) -> str:

@@ -12,6 +12,7 @@ from embed.console import DEFAULT_ARTIFACTS
 from embed.console import ArtifactsOption
 from embed.console import Console
 from embed.console import JsonOption
+from embed.console import MaxPixelsOption
 from embed.console import MemoryLimitOption
 from embed.console import QuietOption
 from embed.console import VerboseOption
@@ -50,13 +51,7 @@ def run_predict(
             "as in build-cache."
         ),
     ] = "auto",
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Larger pictures are not decoded; default: 89,478,485.",
-        ),
-    ] = None,
+    max_pixels: MaxPixelsOption = None,
     cache: Annotated[
         Path | None,
         typer.Option(
