@@ -140,8 +140,8 @@ def train(folder: Path, count: int) -> Values:
     from embed.cache import open_cache
     from embed.splits import Selection
     from head.spec import HeadSpec
-    from head.train import prepare_threads
-    from head.train import train_head
+    from head.training.train import prepare_threads
+    from head.training.train import train_head
 
     cache = open_cache(folder / f"{count}.h5")
     num_classes = len(cache.spec.class_names)

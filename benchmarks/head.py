@@ -39,8 +39,8 @@ from benchmarks.measure import start_worker
 from embed.devices import prepare_devices
 from embed.rows import Rows
 from head.spec import HeadSpec
-from head.train import prepare_threads
-from head.train import train_head
+from head.training.train import prepare_threads
+from head.training.train import train_head
 
 if TYPE_CHECKING:
     import keras

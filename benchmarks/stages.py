@@ -87,10 +87,10 @@ def build(folder: Path, precision: Precision) -> Values:
 def train(folder: Path, precision: str) -> Values:
     """Trains and judges a head on the cache, which is read from the disk."""
     from embed.splits import Selection
-    from head.evaluate import logits_of_features
-    from head.metrics import compute_metrics
-    from head.train import prepare_threads
-    from head.train import train_head
+    from head.evaluating.evaluate import logits_of_features
+    from head.evaluating.metrics import compute_metrics
+    from head.training.train import prepare_threads
+    from head.training.train import train_head
 
     began = time.perf_counter()
     cache = open_cache(cache_of(folder, precision))

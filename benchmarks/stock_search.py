@@ -22,9 +22,9 @@ from embed.cache import open_cache
 from embed.rows import Rows
 from embed.splits import split_train
 from head.model import build_head
-from head.schedule import ListedRates
-from head.schedule import learning_rates
 from head.spec import HeadSpec
+from head.training.schedule import ListedRates
+from head.training.schedule import learning_rates
 from tune.space import suggest_spec
 
 MAX_EPOCHS = 60  # The default of `tune search`.

@@ -36,8 +36,8 @@ from embed.console import Console
 from embed.stream import choose_reader
 from head.refit import take_train_and_val
 from head.spec import HeadSpec
-from head.train import prepare_threads
-from head.train import train_head
+from head.training.train import prepare_threads
+from head.training.train import train_head
 
 LIMIT_SHARE = 1 / 4  # Of the features, as the memory limit of a stream.
 LEAST_TRAIN = 1_000  # The share of fewer has no room for a batch.

@@ -20,7 +20,7 @@ from head.spec import BEST
 from head.spec import RECIPES
 from head.spec import HeadSpec
 from head.spec import load_spec
-from head.train import prepare_threads
+from head.training.train import prepare_threads
 
 
 def choose_spec(

@@ -22,10 +22,10 @@ from embed.console import VerboseOption
 from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
-from head.evaluate_command import run_evaluate
-from head.export_command import run_export_full_model
-from head.predict_command import run_predict
-from head.report_command import run_report
+from head.evaluating.evaluate_command import run_evaluate
+from head.exporting.export_command import run_export_full_model
+from head.predicting.predict_command import run_predict
+from head.report.report_command import run_report
 
 app = create_app("Features to classifier to numbers to full model.")
 
@@ -70,7 +70,7 @@ def run_train(
         from head.refit import train_run
         from head.stitch import stitch
         from head.stitch import summarize
-        from head.train import prepare_threads
+        from head.training.train import prepare_threads
 
         features = find_cache(artifacts, cache)
         console.say(f"Cache: {features.path}.")

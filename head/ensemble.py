@@ -15,13 +15,13 @@ import numpy as np
 
 from embed.rows import Rows
 from embed.stream import RowStream
-from head.feed import feed_rows
-from head.feed import shape_of
 from head.model import NAME
 from head.spec import HeadSpec
-from head.train import OnEpoch
-from head.train import TrainedHead
-from head.train import train_head
+from head.training.feed import feed_rows
+from head.training.feed import shape_of
+from head.training.train import OnEpoch
+from head.training.train import TrainedHead
+from head.training.train import train_head
 
 if TYPE_CHECKING:
     import keras

@@ -7,10 +7,10 @@ import numpy as np
 
 from embed.rows import Rows
 from embed.stream import RowStream
-from head.feed import shape_of
-from head.moments import compute_moments
 from head.spec import HeadSpec
 from head.spec import Normalization
+from head.training.feed import shape_of
+from head.training.moments import compute_moments
 
 if TYPE_CHECKING:
     import keras

@@ -18,7 +18,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
-from head.train import History
+from head.training.train import History
 
 TRAINING_GRID, PREDICTION_GRID = (6, 5), (3, 4)  # Columns and rows.
 DPI = 150  # Makes text of 8 points as large beside 224 pixels as on a page.

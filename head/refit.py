@@ -27,11 +27,11 @@ from embed.splits import split_train
 from embed.stream import Reader
 from embed.stream import RowStream
 from embed.stream import choose_reader
-from head.calibration import fit_temperature
 from head.ensemble import answer_rows
 from head.ensemble import join_heads
 from head.ensemble import train_members
-from head.metrics import top1
+from head.evaluating.calibration import fit_temperature
+from head.evaluating.metrics import top1
 from head.run import CURVES
 from head.run import HEAD
 from head.run import HISTORY
@@ -42,7 +42,7 @@ from head.run import Run
 from head.run import RunRecord
 from head.run import load_run
 from head.spec import HeadSpec
-from head.train import History
+from head.training.train import History
 
 NAME_DIGITS = 10  # Of the digest in a run's name: 40 bits.
 BEHIND_NS = 10**9  # The clocks of some file systems have seconds only.
@@ -163,7 +163,9 @@ def _train_and_write(
         versions=installed_versions(),
         seconds=time.monotonic() - began,
     )
-    from head.pictures import draw_sample  # Matplotlib: not for who has a run.
+    from head.evaluating.pictures import (
+        draw_sample,  # Matplotlib: not for who has a run.
+    )
     from head.plots import draw_learning_curves
 
     with replace_folder(directory) as part:

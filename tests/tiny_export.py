@@ -11,9 +11,9 @@ from embed.cache import FeatureCache
 from embed.extract import build_cache
 from embed.sources import SourceRequest
 from embed.splits import Selection
-from head.evaluate import logits_of_features
-from head.export import export_full_model
-from head.metrics import softmax
+from head.evaluating.evaluate import logits_of_features
+from head.evaluating.metrics import softmax
+from head.exporting.export import export_full_model
 from head.refit import train_run
 from head.run import Run
 from head.spec import HeadSpec

@@ -20,8 +20,8 @@ import numpy as np
 import pydantic
 
 from embed.rows import Rows
-from head.metrics import negative_log_likelihood
-from head.metrics import top1
+from head.evaluating.metrics import negative_log_likelihood
+from head.evaluating.metrics import top1
 
 # Each path goes from the simplest setting to the freest, and of equal ones
 # the first wins. Pets are best in the middle, digits towards the free end.

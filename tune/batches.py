@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from head.dropout import draw_bytes
-from head.feed import Chunk
-from head.mixing import partners_of
+from head.training.dropout import draw_bytes
+from head.training.feed import Chunk
+from head.training.mixing import partners_of
 
 # Of features, prepared at a time in each way in which heads may want them: to
 # start a head on less takes as long as some of its steps.
@@ -76,7 +76,7 @@ def divide(
     """Divides a chunk of training rows.
 
     Args:
-        chunk: What `head.feed` yields.
+        chunk: What `head.training.feed` yields.
         batch_size: Images a batch.
         first_step: Number of the chunk's first step in the training.
         num_batches: Batches to prepare at a time.

@@ -8,9 +8,9 @@ from concurrent.futures import Executor
 
 import tensorflow as tf
 
-from head.mixing import gather_views
 from head.spec import HeadSpec
 from head.spec import Normalization
+from head.training.mixing import gather_views
 from tune.batches import Batches
 from tune.slot import Slot
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from embed.rows import Rows
 from embed.stream import RowStream
-from head.feed import Chunk
-from head.feed import feed_rows
-from head.feed import shape_of
 from head.spec import Normalization
+from head.training.feed import Chunk
+from head.training.feed import feed_rows
+from head.training.feed import shape_of
 from tune.preparation import Normalizer
 from tune.slot import Slot
 from tune.steps import Steps

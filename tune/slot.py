@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from embed.rows import Rows
 from embed.stream import RowStream
-from head.draws import draw_shares_of_images
-from head.dropout import count_dropped
 from head.model import build_head
-from head.schedule import learning_rates
 from head.spec import HeadSpec
+from head.training.draws import draw_shares_of_images
+from head.training.dropout import count_dropped
+from head.training.schedule import learning_rates
 from tune.batches import Batches
 
 Arrays = list[np.ndarray]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from head.dropout import keep
-from head.dropout import scale_of
+from head.training.dropout import keep
+from head.training.dropout import scale_of
 from tune.slot import BETA_1
 from tune.slot import BETA_2
 from tune.slot import DECAY

@@ -1,8 +1,8 @@
 """The steps of a head that is trained beside others, as one graph a kind.
 
-The same arithmetic as `head.trainer` has from layers and optimizer of Keras,
-written out in `tune.step`: Keras would have a graph traced for each head, which
-takes longer than to train it. Here heads of one kind share a graph.
+The same arithmetic as `head.training.trainer` has from layers and optimizer of
+Keras, written out in `tune.step`: Keras would have a graph traced for each
+head, which takes longer than to train it. Here heads of one kind share a graph.
 """
 
 import functools
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from head.mixing import mix
-from head.trainer import judge_logits
+from head.training.mixing import mix
+from head.training.trainer import judge_logits
 from tune.batches import Batches
 from tune.slot import SHARE
 from tune.slot import SMOOTHING

@@ -28,11 +28,11 @@ from embed.devices import num_cpu_threads
 from embed.devices import seed_everything
 from embed.rows import Rows
 from embed.stream import RowStream
-from head.feed import Chunk
-from head.feed import feed_chunks
-from head.feed import shape_of
 from head.model import create_normalizer
 from head.spec import Normalization
+from head.training.feed import Chunk
+from head.training.feed import feed_chunks
+from head.training.feed import shape_of
 from tune.batches import Batches
 from tune.batches import count_batches
 from tune.batches import divide

@@ -12,9 +12,9 @@ import numpy as np
 from markupsafe import Markup
 from markupsafe import escape
 
-from head.reliability import NUM_BINS
-from head.reliability import bin_by_confidence
-from head.reliability import draw_chance
+from head.evaluating.reliability import NUM_BINS
+from head.evaluating.reliability import bin_by_confidence
+from head.evaluating.reliability import draw_chance
 
 WIDTH, HEIGHT = 360, 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 34  # Around the plot itself.

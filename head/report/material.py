@@ -10,27 +10,27 @@ import numpy as np
 
 from embed.cache import FeatureCache
 from embed.console import Console
-from head.duplicates import Duplicates
-from head.duplicates import Pair
-from head.duplicates import find_duplicates
-from head.judge import judge_run
+from head.evaluating.judge import judge_run
 from head.report.confusion import ConfusedPair
 from head.report.confusion import count_answers
 from head.report.confusion import most_confused
 from head.report.cost import Cost
 from head.report.cost import count_cost
+from head.report.duplicates import Duplicates
+from head.report.duplicates import Pair
+from head.report.duplicates import find_duplicates
 from head.report.feature_map import FeatureMap
 from head.report.feature_map import draw_map
 from head.report.predictions import Predictions
 from head.report.predictions import read_predictions
 from head.report.search_table import SearchTable
 from head.report.search_table import find_search_table
+from head.report.suspects import Suspect
+from head.report.suspects import TooManyFeaturesError
+from head.report.suspects import find_suspects
 from head.report.thumbnails import Key
 from head.run import HISTORY
 from head.run import Run
-from head.suspects import Suspect
-from head.suspects import TooManyFeaturesError
-from head.suspects import find_suspects
 
 # Pictures bound the size of the page: some 170 of 3 KB, and a third more as
 # text, are less than a megabyte.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from head.evaluation_file import ARRAYS
+from head.evaluating.evaluation_file import ARRAYS
 
 
 @dataclasses.dataclass(frozen=True)

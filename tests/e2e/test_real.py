@@ -16,7 +16,7 @@ from embed.origin import load_backbone_of
 from embed.origin import read_pictures
 from embed.sources import SourceRequest
 from embed.splits import Selection
-from head.evaluate import evaluate
+from head.evaluating.evaluate import evaluate
 from head.refit import train_run
 from head.spec import RECIPES
 

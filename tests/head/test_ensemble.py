@@ -13,10 +13,10 @@ from head.ensemble import answer_rows
 from head.ensemble import join_heads
 from head.ensemble import seeds_of
 from head.ensemble import train_members
-from head.metrics import top1
+from head.evaluating.metrics import top1
 from head.model import build_head
 from head.spec import HeadSpec
-from head.train import train_head
+from head.training.train import train_head
 
 # One of each kind: a member may be anything that a head may be.
 SPECS = (

@@ -16,14 +16,14 @@ from embed.errors import StaleCacheError
 from embed.extract import build_cache
 from embed.splits import Selection
 from embed.splits import split_train
-from head.calibration import fit_temperature
 from head.ensemble import train_members
+from head.evaluating.calibration import fit_temperature
 from head.refit import has_run
 from head.refit import train_run
 from head.run import find_run
 from head.run import load_run
 from head.spec import HeadSpec
-from head.train import train_head
+from head.training.train import train_head
 
 SPEC = HeadSpec(epochs=3)
 

@@ -16,17 +16,17 @@ from head import cli
 from head.choice import find_or_train_run
 from head.ensemble import answer_rows
 from head.ensemble import join_heads
-from head.evaluate import evaluate
-from head.evaluate import logits_of_features
-from head.export import export_full_model
-from head.formats import DEFAULT_FORMATS
-from head.metrics import top1
+from head.evaluating.evaluate import evaluate
+from head.evaluating.evaluate import logits_of_features
+from head.evaluating.metrics import top1
+from head.exporting.export import export_full_model
+from head.exporting.formats import DEFAULT_FORMATS
 from head.refit import train_run
 from head.run import load_run
 from head.spec import HeadSpec
 from head.spec import format_best
 from head.stitch import stitch
-from head.train import train_head
+from head.training.train import train_head
 
 MEMBERS = (
     HeadSpec(epochs=12, learning_rate=0.05, normalization="sqrt"),

@@ -27,19 +27,19 @@ from embed.origin import load_backbone_of
 from embed.sources import SourceRequest
 from embed.splits import Selection
 from head import cli
-from head.evaluate import logits_of_features
-from head.export import export_full_model
-from head.export import export_stitched
-from head.formats import FORMATS
-from head.formats import FormatError
-from head.fresh import FreshProcess
-from head.full_model import FullModel
-from head.gate import Gate
-from head.metrics import softmax
-from head.parity import ParityError
-from head.parity import draw_parity_sample
+from head.evaluating.evaluate import logits_of_features
+from head.evaluating.metrics import softmax
+from head.exporting.export import export_full_model
+from head.exporting.export import export_stitched
+from head.exporting.formats import FORMATS
+from head.exporting.formats import FormatError
+from head.exporting.fresh import FreshProcess
+from head.exporting.full_model import FullModel
+from head.exporting.gate import Gate
+from head.exporting.parity import ParityError
+from head.exporting.parity import draw_parity_sample
+from head.exporting.score import draw_scoring_sample
 from head.refit import train_run
-from head.score import draw_scoring_sample
 from head.spec import HeadSpec
 from head.stitch import stitch
 from tests.conftest import CLASS_NAMES
@@ -526,7 +526,7 @@ def test_a_changed_test_picture_is_refused(export_again, folder):
 
 def test_a_large_test_split_is_scored_by_sample(export_again, monkeypatch):
     """At most so many pictures, and the table says of how many."""
-    monkeypatch.setattr("head.score.NUM_IMAGES", 5)
+    monkeypatch.setattr("head.exporting.score.NUM_IMAGES", 5)
 
     again = export_again("tflite")
 
@@ -554,7 +554,8 @@ def test_the_command_ends_with_an_error_where_one_falls_short(
     run, cache, folder, monkeypatch, capfd
 ):
     """It prints what was written, and then why the other was not."""
-    monkeypatch.setattr("head.score.MAX_LOSS", -1.0)  # Better by a point.
+    # Better by a point.
+    monkeypatch.setattr("head.exporting.score.MAX_LOSS", -1.0)
     where = ["--run", run.directory, "--cache", cache.path]
     formats = ["--format", "tflite,tflite-int8", "--artifacts", folder / "else"]
 

@@ -27,8 +27,8 @@ from embed.extract import BuildResult
 from embed.extract import build_cache
 from embed.images import ImageDecoder
 from embed.sources import SourceRequest
-from head.export import Export
-from head.export import export_full_model
+from head.exporting.export import Export
+from head.exporting.export import export_full_model
 from head.refit import train_run
 from head.spec import HeadSpec
 from head.stitch import stitch

@@ -14,9 +14,9 @@ from embed.errors import SourceError
 from embed.extract import build_cache
 from embed.sources import SourceRequest
 from embed.splits import Selection
-from head.evaluate import logits_of_features
-from head.export import export_full_model
-from head.formats import DEFAULT_FORMATS
+from head.evaluating.evaluate import logits_of_features
+from head.exporting.export import export_full_model
+from head.exporting.formats import DEFAULT_FORMATS
 from head.refit import train_run
 from head.spec import HeadSpec
 from tests.conftest import TINY_SIZE

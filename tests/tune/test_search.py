@@ -20,7 +20,7 @@ from embed.splits import Selection
 from embed.splits import split_train
 from head.spec import RECIPES
 from head.spec import load_spec
-from head.train import train_head
+from head.training.train import train_head
 from tests.stopping_console import StoppingConsole
 from tune import space
 from tune.folder import SearchFolder

@@ -10,7 +10,7 @@ from embed.splits import Selection
 from embed.stream import RowStream
 from head.model import create_normalizer
 from head.spec import HeadSpec
-from head.train import train_head
+from head.training.train import train_head
 from tune.slot import Slot
 from tune.steps import Steps
 from tune.task import Task

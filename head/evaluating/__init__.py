@@ -1,0 +1,1 @@
+"""What a head answers, and the numbers, groups and pictures from it."""

@@ -1,0 +1,169 @@
+"""Judge a run on the test split, from cached features or from pictures."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from embed.cache import FeatureCache
+from embed.console import Console
+from embed.errors import PipelineError
+from embed.origin import decode_pictures
+from embed.origin import load_backbone_of
+from embed.splits import Selection
+from embed.views import VIEWS
+from head.evaluating.answers import Answers
+from head.evaluating.evaluation import Evaluation
+from head.evaluating.evaluation import measure_answers
+from head.evaluating.groups import Groups
+from head.evaluating.groups import find_groups
+from head.run import Run
+from head.stitch import stitch
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH_SIZE = 32  # Images a call of the stitched model.
+PREDICT_BATCH = 1024  # Vectors a call of the head.
+# Rows in memory at a time: whole batches, so that the bits do not depend on it.
+CHUNK_ROWS = 4 * PREDICT_BATCH
+
+
+def evaluate(
+    run: Run,
+    cache: FeatureCache,
+    *,
+    is_mirrored_too: bool = False,
+    is_end_to_end: bool = False,
+    groups: Groups | None = None,
+    console: Console | None = None,
+) -> Evaluation:
+    """Measures a run on the test split.
+
+    Args:
+        run: What to judge.
+        cache: The one it was made on.
+        is_mirrored_too: Whether the logits of all views are averaged, and
+            compared with those of the plain one.
+        is_end_to_end: Whether to start from the pictures, through the
+            stitched model, instead of from the cached features.
+        groups: Class numbers by group; default: those that are built in.
+        console: Receives progress.
+
+    Raises:
+        StaleCacheError: If the run was made on another cache.
+        PipelineError: If a view or a picture is missing.
+    """
+    run.require_cache(cache)
+    require_views(cache, is_mirrored_too=is_mirrored_too)
+    if groups is None:
+        groups = find_groups(cache.spec.class_names)
+    image_ids = cache.image_ids("test")
+    head = run.load_head()
+    views = cache.spec.views if is_mirrored_too else cache.spec.views[:1]
+    if is_end_to_end:
+        logits = _logits_of_pictures(
+            cache, head, image_ids, views, console or Console(is_quiet=True)
+        )
+    else:
+        logits = _logits_of_cache(cache, head, len(views))
+    answers = Answers(
+        labels=cache.labels("test"),
+        image_ids=image_ids,
+        logits_of_views=logits,
+        class_names=cache.spec.class_names,
+        views=views,
+        is_end_to_end=is_end_to_end,
+        temperature=run.record.temperature,
+    )
+    return measure_answers(answers, groups)
+
+
+def logits_of_features(head: "keras.Model", features: np.ndarray) -> np.ndarray:
+    """Returns the logits of cached features, averaged over their views.
+
+    Args:
+        head: Features to logits.
+        features: `(num_images, num_views, feature_dim)`.
+
+    Returns:
+        float32 `(num_images, num_classes)`.
+    """
+    means: np.ndarray = _logits_of_views(head, features).mean(axis=1)
+    return means
+
+
+def require_views(cache: FeatureCache, *, is_mirrored_too: bool) -> None:
+    """Refuses to average views that a cache does not hold.
+
+    Raises:
+        PipelineError: Says how to build one that does.
+    """
+    if is_mirrored_too and "flip" not in cache.spec.views:
+        raise PipelineError(
+            f"The cache {cache.path} holds no mirrored view. Expected: views "
+            f"plain and flip. Received: {', '.join(cache.spec.views)}. Build "
+            "one with `python -m embed build-cache --views flip`, or leave "
+            "out `--tta`."
+        )
+
+
+def _logits_of_views(head: "keras.Model", features: np.ndarray) -> np.ndarray:
+    """Returns the logits, `(num_images, num_views, num_classes)`."""
+    return np.stack(
+        [
+            # View by view: the plain one has the same bits alone.
+            head.predict(of_view, batch_size=PREDICT_BATCH, verbose=0)
+            for of_view in features.swapaxes(0, 1)
+        ],
+        axis=1,
+    )
+
+
+def _logits_of_cache(
+    cache: FeatureCache, head: "keras.Model", num_views: int
+) -> np.ndarray:
+    """Runs the head over the test rows, a few at a time.
+
+    Returns:
+        float32 `(num_images, num_views, num_classes)`.
+    """
+    rows = np.arange(cache.num_images["test"])
+    return np.concatenate(
+        [
+            _logits_of_views(
+                head,
+                cache.take(
+                    Selection("test", rows[start : start + CHUNK_ROWS])
+                ).features[:, :num_views],
+            )
+            for start in range(0, len(rows), CHUNK_ROWS)
+        ]
+    )
+
+
+def _logits_of_pictures(
+    cache: FeatureCache,
+    head: "keras.Model",
+    image_ids: tuple[str, ...],
+    views: tuple[str, ...],
+    console: Console,
+) -> np.ndarray:
+    """Runs the stitched model over the test pictures.
+
+    Returns:
+        float32 `(num_images, num_views, num_classes)`.
+    """
+    backbone = load_backbone_of(cache)
+    model = stitch(backbone, head)
+    pictures = decode_pictures(cache, "test", image_ids)
+    logits = []
+    with console.progress("Evaluating", len(image_ids), "pictures") as progress:
+        while batch := list(itertools.islice(pictures, BATCH_SIZE)):
+            images = np.stack(batch)
+            of_views = [
+                model.predict_on_batch(VIEWS[view](images)) for view in views
+            ]
+            logits.append(np.stack(of_views, axis=1))
+            progress.advance(len(batch))
+    return np.concatenate(logits)

@@ -1,0 +1,91 @@
+"""The judging of a run: measured, written and drawn, or found as it was."""
+
+from pathlib import Path
+from typing import Any
+
+from embed.cache import FeatureCache
+from embed.console import Console
+from embed.errors import PipelineError
+from head.evaluating.evaluation_file import RELIABILITY
+from head.evaluating.evaluation_file import digest_inputs
+from head.evaluating.evaluation_file import find_evaluation
+from head.evaluating.evaluation_file import keep_evaluation
+from head.evaluating.groups import find_groups
+from head.run import Run
+
+
+def judge_run(
+    run: Run,
+    cache: FeatureCache,
+    *,
+    is_mirrored_too: bool,
+    is_end_to_end: bool,
+    groups_file: Path | None,
+    console: Console,
+    is_drawn: bool = True,
+) -> dict[str, Any]:
+    """Returns the metrics of a run on the test split and where its files are.
+
+    What was measured of the same head on the same rows is not measured again;
+    from the pictures, which may have changed, it always is.
+
+    Args:
+        run: What to judge.
+        cache: The one it was made on.
+        is_mirrored_too: Whether the logits of all views are averaged.
+        is_end_to_end: Whether to start from the pictures.
+        groups_file: TOML file of groups of classes; default: built in.
+        console: Receives progress and remarks.
+        is_drawn: Whether there are to be pictures as well as numbers.
+
+    Raises:
+        StaleCacheError: If the run was made on another cache.
+        PipelineError: If a view, a picture or a group is missing.
+    """
+    run.require_cache(cache)
+    groups = find_groups(cache.spec.class_names, groups_file)
+    made_from = digest_inputs(
+        run, cache, groups, is_mirrored_too=is_mirrored_too
+    )
+    found = find_evaluation(run.directory, made_from, is_drawn=is_drawn)
+    if found and not is_end_to_end:
+        return found | {"run": str(run.directory)}
+    # TensorFlow and matplotlib, only where something is to be measured.
+    from embed.devices import prepare_devices
+    from head.evaluating.evaluate import evaluate
+    from head.evaluating.evaluation_file import write_evaluation
+
+    prepare_devices()
+    evaluation = evaluate(
+        run,
+        cache,
+        is_mirrored_too=is_mirrored_too,
+        is_end_to_end=is_end_to_end,
+        groups=groups,
+        console=console,
+    )
+    write_evaluation(evaluation, run.directory)
+    pictures = []
+    if is_drawn:
+        from head.evaluating.calibration_plot import draw_reliability
+        from head.evaluating.pictures import draw_groups
+
+        pictures = [run.directory / RELIABILITY]
+        draw_reliability(evaluation.answers, pictures[0])
+        try:
+            pictures += draw_groups(evaluation, groups, cache, run.directory)
+        except PipelineError as error:
+            console.say(f"The predictions were not drawn: {error}")
+            is_drawn = False
+    if not is_end_to_end:
+        keep_evaluation(
+            evaluation,
+            run.directory,
+            pictures,
+            made_from,
+            is_drawn=is_drawn,
+        )
+    return evaluation.to_payload() | {
+        "pictures": [str(path) for path in pictures],
+        "run": str(run.directory),
+    }

@@ -1,0 +1,1 @@
+"""The full model and its formats, written only past the parity gate."""

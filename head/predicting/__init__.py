@@ -1,0 +1,1 @@
+"""An exported model on pictures: inputs, answers, neighbours."""

@@ -1,0 +1,299 @@
+"""Predict: picture files through an exported model, as fast as it runs.
+
+    read and decode (a thread a core) -> model (a thread a stream) -> neighbours
+
+Each stage works ahead of the next, a bounded amount, and answers come in the
+order of the files. A few pictures are run on the model as it was loaded: for
+them an engine would take longer to convert than it saves.
+"""
+
+import dataclasses
+import functools
+import itertools
+import time
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from embed.ahead import map_ahead
+from embed.backbones import Backbone
+from embed.backbones.backbone import PIXELS_A_CALL
+from embed.console import Console
+from embed.devices import prepare_devices
+from embed.engines import Engine
+from embed.engines import list_candidates
+from embed.engines.choice import choose_engine
+from embed.errors import EngineError
+from embed.errors import StaleCacheError
+from embed.images import DEFAULT_MAX_PIXELS
+from embed.images import ImageDecoder
+from embed.reading import PictureFile
+from embed.reading import decode_files
+from head.evaluating.metrics import softmax
+from head.predicting.exported import ExportedModel
+from head.predicting.neighbours import TrainingPictures
+from head.predicting.prediction import Prediction
+
+# MobileNetV2 at 224 px: 0.4 s and 40 ms a picture as it was loaded, 1.5 s to
+# convert and 4 ms on LiteRT. So many take the same time both ways.
+NUM_FEW = 32
+NUM_CHECKED = 8  # Pictures, on which an engine must agree with the model.
+TOLERANCE = 1e-4  # Of the largest answer; engines differ by a tenth of it.
+BATCHES_AHEAD = 2  # Of each stream, decoded, so that it never waits.
+LEAST_AHEAD, MOST_AHEAD = 16, 512  # Pictures: 300 MB at 224 px.
+AUTO = "auto"
+
+
+class LoadedModel:
+    """Runs a model as it was loaded, a few pictures at a time.
+
+    Args:
+        model: What to run.
+    """
+
+    name = "tensorflow"
+    num_streams = 1
+
+    def __init__(self, model: Backbone) -> None:
+        height, width = model.image_size
+        self.batch_size = max(PIXELS_A_CALL // (height * width), 1)
+        self._model = model
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Returns the answers for any number of images."""
+        return self._model.embed(images)
+
+
+Runner = Engine | LoadedModel
+Batch = list[PictureFile]
+
+
+class Predictor:
+    """Answers picture files, and counts what it does.
+
+    Args:
+        model: What answers.
+        engine: One of `embed.engines.ENGINES`, or `auto`.
+        training: Where neighbours are looked up, if they are asked for.
+        num_neighbours: Of each picture.
+        max_pixels: Of the largest picture that is decoded.
+        console: Receives remarks.
+
+    Raises:
+        EngineError: If the engine is missing.
+        MissingArtifactError: If the model cannot be read.
+        StaleCacheError: If the training pictures are of another backbone.
+    """
+
+    def __init__(
+        self,
+        model: ExportedModel,
+        *,
+        engine: str = AUTO,
+        training: TrainingPictures | None = None,
+        num_neighbours: int = 0,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        console: Console | None = None,
+    ) -> None:
+        self._console = console or Console(is_quiet=True)
+        prepare_devices()
+        list_candidates(engine, "float32")  # Raises early.
+        self._wanted, self._training = engine, training
+        self._num_neighbours = num_neighbours
+        self._network = model.load(with_features=training is not None)
+        self._num_classes = len(model.class_names)
+        num_features = self._network.feature_dim - self._num_classes
+        if training is not None and training.feature_dim != num_features:
+            raise StaleCacheError(
+                f"The model {model.path} was made on another cache. Expected: "
+                f"feature_dim={num_features}. Received: "
+                f"{training.feature_dim}. Name the right one with "
+                "`--cache PATH`."
+            )
+        self._decoder = ImageDecoder(self._network.image_size, max_pixels)
+        self._runner: Runner | None = None
+        self.num_answered = 0
+        self.pass_seconds = 0.0  # Without start-up.
+
+    @property
+    def engine(self) -> str:
+        """Name of what ran the model, `""` where there was nothing to run."""
+        return self._runner.name if self._runner else ""
+
+    @property
+    def images_per_second(self) -> float:
+        """Rate of the pass, without start-up; 0 where nothing was answered."""
+        seconds = self.pass_seconds
+        return self.num_answered / seconds if seconds else 0.0
+
+    def run(
+        self, files: Iterable[PictureFile], num_files: int | None = None
+    ) -> Iterator[Prediction]:
+        """Starts what runs the model, then answers file by file, in order.
+
+        Args:
+            files: Taken as they are needed, some ahead.
+            num_files: How many there are, if that is known.
+
+        Returns:
+            What the model says of each file, as soon as it is known.
+
+        Raises:
+            EngineError: If no engine can run the model, or the one chosen
+                does not answer what the model answers.
+        """
+        files = iter(files)
+        first = self._decode_first(files)
+        self._start(first, num_files)
+        return self._run(first, files, num_files)
+
+    def _run(
+        self,
+        first: Batch,
+        files: Iterator[PictureFile],
+        num_files: int | None,
+    ) -> Iterator[Prediction]:
+        while first and self._runner is None:  # None of them is good.
+            yield from (Prediction(f.path, f.problem) for f in first)
+            first = self._decode_first(files)
+            self._start(first, num_files)
+        runner = self._runner
+        if runner is None:
+            return
+        num_ahead = BATCHES_AHEAD * runner.num_streams * runner.batch_size
+        num_ahead = min(max(num_ahead, LEAST_AHEAD), MOST_AHEAD)
+        rest = decode_files(files, self._decoder, num_ahead)
+        began = time.monotonic()
+        with ThreadPoolExecutor(runner.num_streams) as streams:
+            answered = map_ahead(
+                streams,
+                functools.partial(self._answer, runner),
+                _gather(itertools.chain(first, rest), runner.batch_size),
+                num_ahead=runner.num_streams,
+            )
+            predictions = itertools.chain.from_iterable(answered)
+            for prediction in self._look_up(predictions):
+                self.num_answered += prediction.probabilities is not None
+                self.pass_seconds = time.monotonic() - began
+                yield prediction
+
+    def _decode_first(self, files: Iterator[PictureFile]) -> Batch:
+        """Decodes so many files that it is seen whether they are few."""
+        first = list(itertools.islice(files, NUM_FEW + 1))
+        return list(decode_files(first, self._decoder, len(first)))
+
+    def _start(self, first: Batch, num_files: int | None) -> None:
+        """Decides what runs the model, if there is a picture to run."""
+        images = [f.pixels for f in first if f.pixels is not None]
+        if not images:
+            return
+        if len(first) <= NUM_FEW and self._wanted == AUTO:
+            self._runner = LoadedModel(self._network)
+        else:
+            self._runner = self._start_engine(np.stack(images), num_files)
+
+    def _start_engine(
+        self, images: np.ndarray, num_files: int | None
+    ) -> Engine:
+        """Chooses an engine as the build of a cache does, and checks it."""
+        names = list_candidates(self._wanted, "float32")
+        try:
+            engine = choose_engine(
+                names,
+                self._network,
+                images,
+                precision="float32",
+                batch_size=None,
+                num_views=num_files or 1,  # Unknown: the first that can.
+                console=self._console,
+            )
+        except EngineError as error:
+            raise EngineError(
+                f"The model {self._network.name} runs on none of the engines "
+                f"{', '.join(names)}. Received: {error.__cause__}. Run again "
+                "with another `--engine`."
+            ) from error
+        require_agreement(engine, self._network, images[:NUM_CHECKED])
+        return engine
+
+    def _answer(self, runner: Runner, batch: Batch) -> list[Prediction]:
+        """Runs a batch through the model, in the thread of a stream."""
+        images = [f.pixels for f in batch if f.pixels is not None]
+        if not images:
+            return [Prediction(f.path, f.problem) for f in batch]
+        answers = runner(np.stack(images))
+        # Not calibrated: nor are the probabilities that the model serves.
+        logits = answers[:, -self._num_classes :]
+        features: Iterable[np.ndarray | None] = itertools.repeat(None)
+        if self._training is not None:
+            features = answers[:, : -self._num_classes]
+        rows = zip(softmax(logits), features, strict=False)
+        return [
+            Prediction(f.path, f.problem)
+            if f.pixels is None
+            else Prediction(f.path, "", *next(rows))
+            for f in batch
+        ]
+
+    def _look_up(
+        self, predictions: Iterator[Prediction]
+    ) -> Iterator[Prediction]:
+        """Adds neighbours, looked up for many pictures at once."""
+        if self._training is None:
+            yield from predictions
+            return
+        num_queries = self._training.num_queries
+        while group := list(itertools.islice(predictions, num_queries)):
+            queries = [p.features for p in group if p.features is not None]
+            found = iter(
+                self._training.find_nearest(
+                    np.stack(queries), self._num_neighbours
+                )
+                if queries
+                else ()
+            )
+            for prediction in group:
+                if prediction.features is not None:
+                    prediction = dataclasses.replace(
+                        prediction, features=None, neighbours=next(found)
+                    )
+                yield prediction
+
+
+def _gather(files: Iterator[PictureFile], batch_size: int) -> Iterator[Batch]:
+    """Yields batches of so many good pictures, bad ones at their places."""
+    batch: Batch = []
+    num_good = 0
+    for file in files:
+        batch.append(file)
+        num_good += file.pixels is not None
+        if num_good == batch_size or len(batch) == MOST_AHEAD:
+            yield batch
+            batch, num_good = [], 0
+    if batch:
+        yield batch
+
+
+def require_agreement(
+    engine: Callable[[np.ndarray], np.ndarray],
+    model: Backbone,
+    images: np.ndarray,
+) -> None:
+    """Compares an engine with the model itself.
+
+    Raises:
+        EngineError: If it answers something else.
+    """
+    expected = model.embed(images)
+    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    difference = float(np.abs(engine(images) - expected).max())
+    if not difference <= allowed:
+        raise EngineError(
+            f"The engine {type(engine).__name__} does not answer what the "
+            f"model {model.name} answers. Expected: a difference of at most "
+            f"{allowed:.1e}. Received: {difference:.1e}. Run again with "
+            "another `--engine`."
+        )

@@ -1,0 +1,1 @@
+"""Rows of a cache to a trained head: draws, epochs, schedules."""
