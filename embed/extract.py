@@ -23,9 +23,11 @@ from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import list_candidates
 from embed.errors import StorageError
+from embed.sizes import SizedBackbones
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
+from embed.views import require_views
 
 NUM_NAMED = 5  # Ignored files that are named.
 
@@ -97,8 +99,11 @@ def build_cache(
     )
     # What is misspelt is found before anything is fetched, and a backbone of
     # some MB is fetched before a dataset of some GB.
+    require_views(request.views)
     check_source(request.source)
     backbone = load_backbone(request.backbone)
+    backbones = SizedBackbones(request.backbone, backbone)
+    backbones.require(request.views)
     source = open_source(request.source)
     if source.ignored:
         console.say(
@@ -144,7 +149,7 @@ def build_cache(
             spec,
             source,
             pictures,
-            backbone,
+            backbones,
             path,
             parents=[] if is_overwrite else lookup.find_parents(),
         )

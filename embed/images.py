@@ -1,5 +1,8 @@
 """Bytes to pixels: the one place, used by cache, export and predict alike.
 
+All frames of a picture (`embed/views.py`) come from one decode, each cut out
+of the picture at full size and resized.
+
 As in the reference: TensorFlow decodes, the EXIF orientation is not applied,
 the resize is bilinear without antialiasing, and pixels are float32 in [0, 1].
 PIL differs by up to 4 of 255 levels, so that nothing else may decode. What
@@ -8,6 +11,7 @@ TensorFlow misreads, or what would fill the memory, the header tells before.
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 
@@ -17,6 +21,7 @@ from embed.decoding.header import Header
 from embed.decoding.header import explain_damage
 from embed.decoding.header import read_header
 from embed.errors import PipelineError
+from embed.views import Frame
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -52,15 +57,39 @@ def decode_and_resize(
     Returns:
         Float32 `(height, width, 3)` in [0, 1].
     """
+    (image,) = decode_frames(encoded, [Frame(image_size)])
+    return image
+
+
+def decode_frames(
+    encoded: "tf.Tensor", frames: Sequence[Frame]
+) -> list["tf.Tensor"]:
+    """Decodes one picture once, and cuts frames out of it, inside a graph.
+
+    Args:
+        encoded: Scalar string tensor.
+        frames: Which.
+
+    Returns:
+        Of each frame float32 `(height, width, 3)` in [0, 1].
+    """
     import tensorflow as tf
 
     image = tf.io.decode_image(
         encoded, channels=CHANNELS, expand_animations=False
     )
     image = tf.image.convert_image_dtype(image, tf.float32)
-    image = tf.image.resize(image, image_size, method="bilinear")
-    image.set_shape((*image_size, CHANNELS))
-    return image
+    height, width = tf.unstack(tf.shape(image)[:2])
+    pixels = []
+    for frame in frames:
+        part = image
+        if frame.place is not None:
+            top, bottom, left, right = frame.find_part(height, width)
+            part = image[top:bottom, left:right]
+        part = tf.image.resize(part, frame.size, method="bilinear")
+        part.set_shape((*frame.size, CHANNELS))
+        pixels.append(part)
+    return pixels
 
 
 def digest_content(encoded: bytes) -> bytes:
@@ -83,7 +112,6 @@ class ImageDecoder:
     ) -> None:
         self.image_size = image_size
         self.max_pixels = max_pixels
-        self._function = _compiled_decoder(image_size)
 
     def __call__(
         self, encoded: bytes, header: Header | None = None
@@ -97,16 +125,35 @@ class ImageDecoder:
         Raises:
             ImageDecodeError: If the bytes are no picture, or too large a one.
         """
+        (pixels,) = self.decode(encoded, (Frame(self.image_size),), header)
+        return pixels
+
+    def decode(
+        self,
+        encoded: bytes,
+        frames: tuple[Frame, ...],
+        header: Header | None = None,
+    ) -> list[np.ndarray]:
+        """Returns frames of a picture, each float32 `(height, width, 3)`.
+
+        Args:
+            encoded: The bytes of a file.
+            frames: Which; all come from one decode.
+            header: What `read_header` says of them, where it is known.
+
+        Raises:
+            ImageDecodeError: If the bytes are no picture, or too large a one.
+        """
         import tensorflow as tf
 
         header = header or read_header(encoded)
         if problem := header.problem or self._find_excess(header):
             raise ImageDecodeError(problem)
         try:
-            pixels: np.ndarray = self._function(tf.constant(encoded)).numpy()
+            pixels = _compiled_decoder(frames)(tf.constant(encoded))
         except tf.errors.InvalidArgumentError as error:
             raise ImageDecodeError(_explain(error.message, header)) from error
-        return pixels
+        return [of_frame.numpy() for of_frame in pixels]
 
     def _find_excess(self, header: Header) -> str:
         """Says what would take too much memory, before it does."""
@@ -133,13 +180,13 @@ class ImageDecoder:
 
 
 @functools.cache
-def _compiled_decoder(image_size: tuple[int, int]) -> Any:
+def _compiled_decoder(frames: tuple[Frame, ...]) -> Any:
     import tensorflow as tf
 
-    def decode(encoded: "tf.Tensor") -> "tf.Tensor":
+    def decode(encoded: "tf.Tensor") -> list["tf.Tensor"]:
         # Beside a GPU too: its resize would round otherwise, and it has work.
         with tf.device("CPU"):
-            return decode_and_resize(encoded, image_size)
+            return decode_frames(encoded, frames)
 
     return tf.function(
         decode, input_signature=[tf.TensorSpec((), tf.string)]

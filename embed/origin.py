@@ -12,8 +12,10 @@ from embed.errors import BackboneError
 from embed.errors import SourceError
 from embed.images import ImageDecoder
 from embed.images import digest_content
+from embed.sizes import SizedBackbones
 from embed.sources import Picture
 from embed.sources import open_source
+from embed.views import find_view
 
 
 def load_backbone_of(cache: FeatureCache) -> Backbone:
@@ -34,6 +36,66 @@ def load_backbone_of(cache: FeatureCache) -> Backbone:
     return backbone
 
 
+def load_backbones_of(cache: FeatureCache) -> SizedBackbones:
+    """Loads the backbone a cache was made with, at the sizes of its views.
+
+    Raises:
+        BackboneError: If it cannot be had, or has other weights by now.
+    """
+    backbone = load_backbone_of(cache)
+    return SizedBackbones(cache.provenance.backbone, backbone)
+
+
+class Originals:
+    """The encoded pictures of a cache, from where they lie now.
+
+    The source is opened once, which for a large folder takes seconds.
+
+    Args:
+        cache: Knows its source.
+
+    Raises:
+        SourceError: If the source cannot be opened any more.
+    """
+
+    def __init__(self, cache: FeatureCache) -> None:
+        self._cache = cache
+        self._source = open_source(cache.provenance.source)
+        self._known: dict[str, tuple[dict[str, int], dict[str, bytes]]] = {}
+
+    def read(self, split: str, image_ids: Sequence[str]) -> Iterator[bytes]:
+        """Yields encoded pictures.
+
+        Args:
+            split: `"train"` or `"test"`.
+            image_ids: Which, in the order of the cache.
+
+        Raises:
+            SourceError: If a picture is not there any more, or has changed.
+        """
+        row_of, digests = self._index(split)
+        missing = [image_id for image_id in image_ids if image_id not in row_of]
+        if missing:
+            raise SourceError(
+                f"The dataset {self._source.name} has no {split} picture "
+                f"{missing[0]!r} any more; {len(missing)} are missing. "
+                f"Expected: the pictures that {self._cache.path} was built "
+                "from. Put them back, or build the cache again with `python "
+                "-m embed build-cache`."
+            )
+        rows = [row_of[image_id] for image_id in image_ids]
+        pictures = self._source.read(split, rows)
+        return _check_content(self._cache, pictures, image_ids, digests)
+
+    def _index(self, split: str) -> tuple[dict[str, int], dict[str, bytes]]:
+        """Returns rows in the source and digests, both by id."""
+        if split not in self._known:
+            ids = self._source.splits[split].image_ids
+            rows = {image_id: row for row, image_id in enumerate(ids)}
+            self._known[split] = rows, _digests_by_id(self._cache, split)
+        return self._known[split]
+
+
 def read_pictures(
     cache: FeatureCache, split: str, image_ids: Sequence[str]
 ) -> Iterator[bytes]:
@@ -47,19 +109,7 @@ def read_pictures(
     Raises:
         SourceError: If the pictures are not there any more.
     """
-    source = open_source(cache.provenance.source)
-    digests = _digests_by_id(cache, split)
-    row_of = {i: row for row, i in enumerate(source.splits[split].image_ids)}
-    missing = [image_id for image_id in image_ids if image_id not in row_of]
-    if missing:
-        raise SourceError(
-            f"The dataset {source.name} has no {split} picture {missing[0]!r} "
-            f"any more; {len(missing)} are missing. Expected: the pictures "
-            f"that {cache.path} was built from. Put them back, or build the "
-            "cache again with `python -m embed build-cache`."
-        )
-    rows = [row_of[image_id] for image_id in image_ids]
-    return _check_content(cache, source.read(split, rows), image_ids, digests)
+    return Originals(cache).read(split, image_ids)
 
 
 def decode_pictures(
@@ -79,6 +129,30 @@ def decode_pictures(
         SourceError: If the pictures are not there any more.
     """
     return map(decoder_of(cache), read_pictures(cache, split, image_ids))
+
+
+def decode_views(
+    cache: FeatureCache, encoded: bytes, views: Sequence[str]
+) -> list[np.ndarray]:
+    """Returns the pixels of views of a picture, as a cache saw them.
+
+    Args:
+        cache: Knows its input size and how it decodes.
+        encoded: What `read_pictures` yields.
+        views: Names; all come from one decode.
+
+    Returns:
+        Of each view float32 `(height, width, 3)` in [0, 1].
+    """
+    wanted = [find_view(name) for name in views]
+    of_views = [view.frame(cache.spec.image_size) for view in wanted]
+    frames = tuple(dict.fromkeys(of_views))
+    found = decoder_of(cache).decode(encoded, frames)
+    pixels = dict(zip(frames, found, strict=True))
+    return [
+        view.turn(pixels[frame])
+        for view, frame in zip(wanted, of_views, strict=True)
+    ]
 
 
 def decoder_of(cache: FeatureCache) -> ImageDecoder:

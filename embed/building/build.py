@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from embed.artifacts import write_text
-from embed.backbones import Backbone
 from embed.building.assembly import Assembly
 from embed.building.assembly import name_caches
 from embed.building.blocks import Block
@@ -43,6 +42,7 @@ from embed.provenance import Provenance
 from embed.provenance import host_name
 from embed.provenance import installed_versions
 from embed.provenance import now
+from embed.sizes import SizedBackbones
 from embed.sources import Source
 from embed.spec import CacheSpec
 from embed.storage.seal import BUILD_COMMAND
@@ -56,7 +56,7 @@ class Build:
         spec: What its rows are determined by.
         source: Where the images come from.
         pictures: The same, as they are now.
-        backbone: What embeds them.
+        backbones: What embeds them.
         path: Where the finished cache goes.
         parents: Where rows may be known already.
     """
@@ -67,12 +67,13 @@ class Build:
         spec: CacheSpec,
         source: Source,
         pictures: CurrentPictures,
-        backbone: Backbone,
+        backbones: SizedBackbones,
         path: Path,
         parents: Sequence[Parent],
     ) -> None:
         self._request, self._spec, self._source = request, spec, source
-        self._pictures, self._backbone = pictures, backbone
+        self._pictures, self._backbones = pictures, backbones
+        self._feature_dim = backbones.backbone.feature_dim
         self._path = path
         self._parents = list(parents)
         self._build_dir = build_dir_of(path)
@@ -126,16 +127,16 @@ class Build:
             source=self._source,
             decoder=decoder,
             tasks=tasks,
-            feature_dim=self._backbone.feature_dim,
+            feature_dim=self._feature_dim,
             dtype=self._spec.dtype,
             clock=clock,
         ) as embedder:
             first = embedder.look_ahead()
             engine = None
-            if first is not None:
+            if first:
                 engine = start_engine(
                     self._request,
-                    self._backbone,
+                    self._backbones,
                     first,
                     num_views=to_do,
                     earlier=[a.engine for a in read_journal(self._build_dir)],
@@ -215,7 +216,7 @@ class Build:
                 ),
                 attempts=attempts,
             ),
-            self._backbone.feature_dim,
+            self._feature_dim,
         )
         shutil.rmtree(self._build_dir, ignore_errors=True)
         assembly.remove_used_up(self._path.parent)

@@ -4,7 +4,8 @@
 
 Each stage works ahead of the next, a bounded amount; what is decoded waits
 while a block is written. Each image is decoded
-once, whatever the number of views. A picture that cannot be decoded is set
+once, whatever the number of views; a mirror is one of pixels that are there
+already. A picture that cannot be decoded is set
 aside with its reason, and takes no place in a batch.
 """
 
@@ -25,15 +26,17 @@ from embed.building.intake import DecodedImage
 from embed.building.intake import Intake
 from embed.building.plan import Task
 from embed.engines import Engine
+from embed.engines.sized import SizedEngines
 from embed.errors import EngineError
 from embed.images import ImageDecoder
 from embed.rows import DIGEST_BYTES
 from embed.sources import Source
-from embed.views import VIEWS
+from embed.views import View
+from embed.views import find_view
 
 NUM_FIRST = 32  # Images to choose an engine by: a batch of most of them.
 BATCHES_AHEAD = 2  # Of each stream, decoded, so that it never waits.
-BLOCKS_AHEAD = 2  # At most: 300 MB at 224 px.
+BLOCKS_AHEAD = 2  # At most, all frames together: 300 MB at 224 px.
 LEAST_AHEAD = 16  # Images: some take much longer to decode than others.
 
 
@@ -97,6 +100,7 @@ class Embedder:
     ) -> None:
         self._intake = Intake(source, decoder, tasks, clock)
         self._tasks = tasks
+        self._image_size = decoder.image_size
         self._feature_dim = feature_dim
         self._dtype = np.dtype(dtype)
         self._clock = clock
@@ -115,23 +119,27 @@ class Embedder:
         """Images decoded so far."""
         return self._intake.num_decoded
 
-    def look_ahead(self) -> np.ndarray | None:
+    def look_ahead(self) -> dict[tuple[int, int], np.ndarray]:
         """Decodes the first images, by which an engine is chosen and checked.
 
         Returns:
-            The good ones, float32 `(num_images, height, width, 3)`; `None`
-            where all pictures of all tasks are bad.
+            The good ones by the sizes that any task needs, float32
+            `(num_images, height, width, 3)`. Nothing where all pictures of
+            all tasks are bad.
         """
         while more := self._intake.take(NUM_FIRST):
             self._first += more
             good = [i.pixels for i in more if i.pixels is not None]
             if good:
-                return np.stack(good)
-        return None
+                return {
+                    frame.size: np.stack([of_image[frame] for of_image in good])
+                    for frame in reversed(self._intake.frames)
+                }
+        return {}
 
     def compute(
         self,
-        engine: Engine | None,
+        engine: Engine | SizedEngines | None,
         on_views: Callable[[int], None] = lambda num_views: None,
         on_task: Callable[[Task], None] = lambda task: None,
     ) -> Iterator[tuple[Task, TaskResult]]:
@@ -147,7 +155,7 @@ class Embedder:
         batch_size = engine.batch_size if engine else 1
         num_ahead = min(
             max(BATCHES_AHEAD * num_streams * batch_size, LEAST_AHEAD),
-            BLOCKS_AHEAD * BLOCK_ROWS,
+            BLOCKS_AHEAD * BLOCK_ROWS // max(len(self._intake.frames), 1),
         )
         images = itertools.chain(self._first, self._intake.take_all(num_ahead))
         with ThreadPoolExecutor(num_streams) as streams:
@@ -158,7 +166,9 @@ class Embedder:
                 embedded = map_ahead(
                     streams,
                     functools.partial(
-                        self._embed, engine or _refuse, task.views
+                        self._embed,
+                        engine or _refuse,
+                        [find_view(name) for name in task.views],
                     ),
                     self._gather(of_task, batch_size, bad),
                     num_ahead=num_streams,
@@ -189,7 +199,7 @@ class Embedder:
     def _embed(
         self,
         engine: Callable[[np.ndarray], np.ndarray],
-        views: tuple[str, ...],
+        views: Sequence[View],
         batch: list[DecodedImage],
     ) -> tuple[list[DecodedImage], np.ndarray]:
         """Runs a batch through the backbone, in the thread of a stream.
@@ -198,9 +208,17 @@ class Embedder:
             The images without their pixels, and the features of all views,
             float32 `(num_images, num_views, feature_dim)`.
         """
-        pixels = np.stack([i.pixels for i in batch if i.pixels is not None])
+        good = [image.pixels for image in batch if image.pixels is not None]
+        frames = [view.frame(self._image_size) for view in views]
+        pixels = {
+            frame: np.stack([of_image[frame] for of_image in good])
+            for frame in dict.fromkeys(frames)
+        }
         with self._clock.measure("forward"):
-            of_views = [engine(VIEWS[view](pixels)) for view in views]
+            of_views = [
+                engine(view.turn(pixels[frame]))
+                for view, frame in zip(views, frames, strict=True)
+            ]
         images = [dataclasses.replace(image, pixels=None) for image in batch]
         return images, np.stack(of_views, axis=1)
 

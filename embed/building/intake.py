@@ -24,8 +24,14 @@ from embed.images import ImageDecoder
 from embed.images import digest_content
 from embed.sources import Picture
 from embed.sources import Source
+from embed.views import Frame
+from embed.views import find_view
 
 MOST_ROWS = 64 * BLOCK_ROWS  # Read in one go: more gain nothing.
+
+
+# A picture of a split by its row, and what of it is wanted.
+Read = tuple[int, Picture, tuple[Frame, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +40,15 @@ class DecodedImage:
 
     Args:
         row: Its row number in the split.
-        pixels: float32 `(height, width, 3)` in [0, 1], `None` when bad.
+        pixels: By frame float32 `(height, width, 3)` in [0, 1], `None` when
+            bad.
         content_digest: SHA-256 of the encoded bytes, empty when unreadable.
         is_oriented: Whether it carries an EXIF orientation.
         error: Why it cannot be decoded, or `""`.
     """
 
     row: int
-    pixels: np.ndarray | None
+    pixels: dict[Frame, np.ndarray] | None
     content_digest: bytes
     is_oriented: bool
     error: str
@@ -57,6 +64,10 @@ class Intake:
         decoder: What turns them into pixels.
         tasks: Whose pictures, in which order.
         clock: Receives the seconds of `read` and `decode`.
+
+    Attributes:
+        frames: Those that any task needs.
+        num_decoded: Pictures decoded so far.
     """
 
     def __init__(
@@ -67,6 +78,9 @@ class Intake:
         clock: StageClock,
     ) -> None:
         self._source, self._decoder, self._clock = source, decoder, clock
+        self.frames = tuple(
+            dict.fromkeys(f for task in tasks for f in self._find_frames(task))
+        )
         self._pictures = self._read(tasks)
         self._pool = ThreadPoolExecutor(num_cpu_threads())
         self.num_decoded = 0
@@ -78,39 +92,54 @@ class Intake:
         self._pool.shutdown(cancel_futures=True)
 
     def take(self, num_images: int) -> list[DecodedImage]:
-        """Returns the next images, fewer where no more are left."""
+        """Returns the next images, fewer where no more are left.
+
+        They come with the frames of all tasks.
+        """
         pictures = itertools.islice(self._pictures, num_images)
-        return list(self._decode_ahead(pictures, num_images))
+        whole = ((row, picture, self.frames) for row, picture, _ in pictures)
+        return list(self._decode_ahead(whole, num_images))
 
     def take_all(self, num_ahead: int) -> Iterator[DecodedImage]:
         """Yields the other images, decoding so many ahead."""
         return self._decode_ahead(self._pictures, num_ahead)
 
     def _decode_ahead(
-        self, pictures: Iterable[tuple[int, Picture]], num_ahead: int
+        self, pictures: Iterable[Read], num_ahead: int
     ) -> Iterator[DecodedImage]:
         for image in map_ahead(self._pool, self._decode, pictures, num_ahead):
             self.num_decoded += image.content_digest != b""
             yield image
 
-    def _read(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Picture]]:
+    def _read(self, tasks: Sequence[Task]) -> Iterator[Read]:
         """Yields the pictures of all tasks, many being read in one go."""
+        frames = itertools.chain.from_iterable(
+            itertools.repeat(self._find_frames(task), len(task.rows))
+            for task in tasks
+        )
         for split, rows in _join_rows(tasks):
             pictures = iter(self._source.read(split, rows))
             for row in rows:
                 with self._clock.measure("read"):
                     picture = next(pictures)
-                yield row, picture
+                yield row, picture, next(frames)
 
-    def _decode(self, read: tuple[int, Picture]) -> DecodedImage:
-        row, picture = read
+    def _find_frames(self, task: Task) -> tuple[Frame, ...]:
+        """Returns what must be decoded of each picture of a task."""
+        size = self._decoder.image_size
+        views = map(find_view, task.views)
+        return tuple(dict.fromkeys(view.frame(size) for view in views))
+
+    def _decode(self, read: Read) -> DecodedImage:
+        row, picture, frames = read
         if picture.problem:
             return DecodedImage(row, None, b"", False, picture.problem)
         with self._clock.measure("decode"):
             header = read_header(picture.encoded)
             pixels, error = None, ""
             try:
-                pixels = self._decoder(picture.encoded, header)
+                found = self._decoder.decode(picture.encoded, frames, header)
+                pixels = dict(zip(frames, found, strict=True))
             except ImageDecodeError as problem:
                 error = str(problem)
             return DecodedImage(

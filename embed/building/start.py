@@ -1,37 +1,43 @@
 """The engine of a build: chosen, and checked by the first images."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
 
-from embed.backbones import Backbone
 from embed.building.agreement import check_engine
 from embed.building.request import BuildRequest
 from embed.console import Console
 from embed.engines import Engine
+from embed.engines import create_engine
 from embed.engines import list_candidates
 from embed.engines.choice import choose_engine
+from embed.engines.engine import freeze
+from embed.engines.sized import SizedEngines
+from embed.engines.sized import share_pixels
+from embed.sizes import SizedBackbones
 
 NUM_CHECKED = 8  # Images: the reference takes 0.3 s for these at 224 px.
 
 
 def start_engine(
     request: BuildRequest,
-    backbone: Backbone,
-    images: np.ndarray,
+    backbones: SizedBackbones,
+    images: Mapping[tuple[int, int], np.ndarray],
     *,
     num_views: int,
     earlier: Sequence[str],
     console: Console,
-) -> Engine:
+) -> Engine | SizedEngines:
     """Chooses an engine by the first good images, and checks it on them.
 
     A build that goes on stays with its engine: all rows are of one then.
+    Images of every size run on the same engine.
 
     Args:
         request: What to build.
-        backbone: What embeds it.
-        images: float32 `(num_images, height, width, 3)` in [0, 1].
+        backbones: What embeds it.
+        images: By size float32 `(num_images, height, width, 3)` in [0, 1].
         num_views: Views that are to be embedded.
         earlier: Engines of earlier attempts, `""` for one that needed none.
         console: Told what was tried.
@@ -43,14 +49,33 @@ def start_engine(
     """
     names = list_candidates(request.engine, request.precision)
     last = [engine for engine in earlier if engine][-1:]
+    own = backbones.backbone.image_size
+    main, *others = sorted(images, key=lambda size: size != own)
     engine = choose_engine(
         last if set(last) & set(names) else names,
-        backbone,
-        images,
+        backbones.at(main),
+        images[main],
         precision=request.precision,
         batch_size=request.batch_size,
         num_views=num_views,
         console=console,
     )
-    check_engine(engine, backbone, images[:NUM_CHECKED], request.precision)
-    return engine
+    engines = [engine]
+    for size in others:
+        batch_size = request.batch_size or share_pixels(
+            engine.batch_size, main, size
+        )
+        engines.append(
+            create_engine(
+                engine.name, backbones.at(size), request.precision, batch_size
+            )
+        )
+        freeze.cache_clear()  # It holds all weights once more.
+    for size, of_size in zip((main, *others), engines, strict=True):
+        check_engine(
+            of_size,
+            backbones.at(size),
+            images[size][:NUM_CHECKED],
+            request.precision,
+        )
+    return SizedEngines(engines) if others else engine

@@ -21,6 +21,7 @@ from embed.engines import list_candidates
 from embed.errors import CorruptCacheError
 from embed.errors import EngineError
 from embed.errors import StaleCacheError
+from embed.sizes import SizedBackbones
 from embed.sources import open_source
 from embed.spec import describe_differences
 from embed.storage.seal import BUILD_COMMAND
@@ -109,7 +110,7 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
             spec,
             source,
             pictures,
-            backbone,
+            SizedBackbones(request.backbone, backbone),
             cache.path,
             parents=[parent],
         )

@@ -15,12 +15,11 @@ from embed.cache import FeatureCache
 from embed.cache import open_damaged
 from embed.console import Console
 from embed.errors import PipelineError
-from embed.origin import decoder_of
+from embed.origin import decode_views
 from embed.origin import find_unchanged
-from embed.origin import load_backbone_of
+from embed.origin import load_backbones_of
 from embed.splits import sample_rows
 from embed.storage.seal import corrupt
-from embed.views import VIEWS
 
 DEFAULT_SAMPLE = 32  # Pictures recomputed a split: a second of a CPU.
 # The tolerance is that of many vectors; single ones vary, and those of another
@@ -203,8 +202,7 @@ def _recompute(
     Raises:
         PipelineError: If source or backbone cannot be had any more.
     """
-    backbone = load_backbone_of(cache)
-    decoder = decoder_of(cache)
+    backbones = load_backbones_of(cache)
     num_recomputed, num_changed = 0, 0
     bad_blocks: list[BadBlock] = []
     for split in cache.num_images:
@@ -214,9 +212,15 @@ def _recompute(
         num_changed += len(sample) - len(rows)
         if not len(rows):
             continue
-        images = np.stack([decoder(pictures[row]) for row in rows.tolist()])
+        images = [
+            decode_views(cache, pictures[row], cache.spec.views)
+            for row in rows.tolist()
+        ]
         expected = np.stack(
-            [backbone.embed(VIEWS[view](images)) for view in cache.spec.views],
+            [
+                backbones.at(of_view[0].shape[:2]).embed(np.stack(of_view))
+                for of_view in zip(*images, strict=True)
+            ],
             axis=1,
         )
         stored = np.concatenate(

@@ -11,6 +11,7 @@ from embed.decoding.header import read_header
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
 from embed.images import decode_and_resize
+from embed.views import find_view
 from tests.odd_pictures import damaged_pictures
 from tests.odd_pictures import undamaged_pictures
 
@@ -183,6 +184,68 @@ def test_pixels_are_those_of_the_graph(odd):
     expected = decode_and_resize(odd.encoded, (8, 8)).numpy()
 
     np.testing.assert_array_equal(ImageDecoder((8, 8))(odd.encoded), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns_of_it"),
+    [
+        ("center", slice(1, 9), slice(1, 13)),
+        ("center+flip", slice(1, 9), slice(12, 0, -1)),
+        ("top-left", slice(0, 8), slice(0, 12)),
+        ("top-right", slice(0, 8), slice(3, 15)),
+        ("bottom-left+flip", slice(2, 10), slice(11, None, -1)),
+        ("bottom-right", slice(2, 10), slice(3, 15)),
+    ],
+)
+def test_parts_are_cut_out_at_full_size(name, rows, columns_of_it):
+    """Of 10 x 15 pixels 8 x 12, which nothing resizes at that input size."""
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 15, 3))
+    view = find_view(name)
+
+    (part,) = ImageDecoder((8, 12)).decode(
+        encode(pixels), (view.frame((8, 12)),)
+    )
+
+    expected = pixels[rows, columns_of_it] / LEVELS
+    np.testing.assert_allclose(view.turn(part), expected, atol=1e-6)
+
+
+def test_a_scale_is_the_whole_picture_at_that_size():
+    """At half the size each pixel is the mean of two by two."""
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 10, 3))
+    frame = find_view("scale5").frame((8, 8))
+
+    (small,) = ImageDecoder((8, 8)).decode(encode(pixels), (frame,))
+
+    means = pixels.reshape(5, 2, 5, 2, 3).mean((1, 3)) / LEVELS
+    np.testing.assert_allclose(small, means, atol=1e-6)
+
+
+def test_frames_come_in_any_company_with_the_same_bits():
+    """A view that is added later is what it would have been at first."""
+    rng = np.random.default_rng(0)
+    encoded = encode(rng.integers(0, 256, (50, 70, 3)), "JPEG")
+    decoder = ImageDecoder((8, 8))
+    names = ("plain", "center", "scale12", "top-left")
+    frames = tuple(find_view(name).frame((8, 8)) for name in names)
+
+    together = decoder.decode(encoded, frames)
+
+    np.testing.assert_array_equal(together[0], decoder(encoded))
+    for frame, pixels in zip(frames, together, strict=True):
+        np.testing.assert_array_equal(
+            decoder.decode(encoded, (frame,))[0], pixels
+        )
+
+
+def test_a_picture_of_one_pixel_has_every_view():
+    """Its middle and its corners are that pixel."""
+    frames = tuple(
+        find_view(name).frame((2, 2)) for name in ("center", "bottom-right")
+    )
+
+    for pixels in ImageDecoder((2, 2)).decode(encode([[[0, 51, 255]]]), frames):
+        np.testing.assert_allclose(pixels, [[[0, 0.2, 1]] * 2] * 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("odd", damaged_pictures(), ids=lambda odd: odd.name)

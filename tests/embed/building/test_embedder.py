@@ -152,7 +152,7 @@ def test_a_first_look_costs_no_decode(
     source = CountingSource(picture_folder)
     embedder = create_embedder(source=source)
 
-    seen = embedder.look_ahead()
+    (seen,) = embedder.look_ahead().values()
     assert seen.shape == (30, 8, 8, 3)
     assert (embedder.num_computed, source.num_read) == (0, 30)
     ((_, result),) = embedder.compute(create_tensorflow(32))
@@ -169,7 +169,7 @@ def test_a_first_look_is_at_some_images(
     source = CountingSource(picture_folder)
     embedder = create_embedder(make_tasks(), source=source)
 
-    seen = embedder.look_ahead()
+    (seen,) = embedder.look_ahead().values()
     assert (len(seen), source.num_read) == (12, 12)
     results = list(embedder.compute(create_tensorflow(4)))
 
@@ -186,7 +186,7 @@ def test_a_first_look_leaves_bad_pictures_out(
         path.write_bytes(b"")
     embedder = create_embedder()
 
-    seen = embedder.look_ahead()
+    (seen,) = embedder.look_ahead().values()
     ((_, result),) = embedder.compute(create_tensorflow(4))
 
     assert seen.shape == (2, 8, 8, 3)  # Of the rows 8 to 11.
@@ -201,7 +201,7 @@ def test_bad_pictures_alone_need_no_engine(create_embedder, picture_folder):
         path.write_bytes(b"")
     embedder = create_embedder([make_task(range(10))])
 
-    assert embedder.look_ahead() is None
+    assert embedder.look_ahead() == {}
     ((_, result),) = embedder.compute(None)
 
     assert result.features.shape == (0, 2, 4)
@@ -559,7 +559,7 @@ def test_nothing_to_do_is_done(create_embedder, picture_folder):
     source = CountingSource(picture_folder)
     embedder = create_embedder([], source=source)
 
-    assert embedder.look_ahead() is None
+    assert embedder.look_ahead() == {}
     assert list(embedder.compute(None)) == []
     assert source.calls == []
 

@@ -14,9 +14,12 @@ from embed.building.intake import Intake
 from embed.building.plan import Task
 from embed.errors import SourceError
 from embed.images import ImageDecoder
+from embed.views import Frame
 from tests.counting_source import CountingSource
 
 TURNED = 6
+PLAIN, MIDDLE = Frame((8, 8)), Frame((8, 8), place=(1, 1))
+LARGE = Frame((12, 12))
 
 
 class CountingDecoder(ImageDecoder):
@@ -27,11 +30,11 @@ class CountingDecoder(ImageDecoder):
         self._lock = threading.Lock()
         self.num_given = 0
 
-    def __call__(self, encoded, header=None):
-        """Returns the pixels of a picture."""
+    def decode(self, encoded, frames, header=None):
+        """Returns frames of a picture."""
         with self._lock:
             self.num_given += 1
-        return super().__call__(encoded, header)
+        return super().decode(encoded, frames, header)
 
 
 class CountingClock(StageClock):
@@ -72,11 +75,11 @@ def _create_intake(source):
         intake.__exit__(None, None, None)
 
 
-def make_task(rows=range(30), number=0, split="train"):
+def make_task(rows=range(30), number=0, split="train", views=("plain", "flip")):
     """Returns the task of some rows."""
     rows = np.array(rows)
     key = BlockKey(split, number, int(rows[0]), int(rows[-1]) + 1)
-    return Task(key, rows, ("plain", "flip"))
+    return Task(key, rows, views)
 
 
 def make_tasks():
@@ -107,9 +110,38 @@ def test_pixels_are_those_of_the_picture(create_intake, picture_folder):
 
     encoded = (picture_folder / "train" / "cat" / "03.png").read_bytes()
     pixels = ImageDecoder((8, 8))(encoded)
-    np.testing.assert_array_equal(image.pixels, pixels)
+    np.testing.assert_array_equal(image.pixels[PLAIN], pixels)
     assert image.content_digest == hashlib.sha256(encoded).digest()
     assert (image.error, image.is_oriented) == ("", False)
+
+
+def test_each_task_is_decoded_for_its_views(create_intake):
+    """A view and its mirror share pixels; no other task's are made."""
+    tasks = [
+        make_task(range(10), views=("center", "center+flip")),
+        make_task(range(10, 20), 1, views=("plain", "flip", "scale12")),
+    ]
+
+    images = take_all(create_intake(tasks))
+
+    frames = [list(image.pixels) for image in images]
+    assert frames == 10 * [[MIDDLE]] + 10 * [[PLAIN, LARGE]]
+    assert images[10].pixels[LARGE].shape == (12, 12, 3)
+
+
+def test_the_first_images_have_the_frames_of_all_tasks(create_intake):
+    """What runs any view is chosen and checked before the first block."""
+    tasks = [
+        make_task(range(10), views=("flip",)),
+        make_task(range(10, 20), 1, views=("scale12", "center")),
+    ]
+    decoder = CountingDecoder((8, 8), 10**6)
+    intake = create_intake(tasks, decoder=decoder)
+
+    first = intake.take(3)
+
+    assert [set(i.pixels) for i in first] == 3 * [{PLAIN, LARGE, MIDDLE}]
+    assert decoder.num_given == 3
 
 
 def test_what_was_taken_does_not_come_again(create_intake, source):
@@ -273,7 +305,7 @@ def test_a_fault_of_the_decoder_comes_out(create_intake, in_time):
     """What is no fault of a picture makes no bad picture."""
 
     class Broken(ImageDecoder):
-        def __call__(self, encoded, header=None):
+        def decode(self, encoded, frames, header=None):
             raise MemoryError("No room for pixels.")
 
     intake = create_intake([make_task()], decoder=Broken((8, 8)))

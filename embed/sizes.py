@@ -1,0 +1,75 @@
+"""One backbone at several input sizes, for views that have one of their own."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+from embed.backbones import Backbone
+from embed.backbones import BackboneRequest
+from embed.backbones import load_backbone
+from embed.errors import BackboneError
+from embed.views import find_view
+
+
+class SizedBackbones:
+    """A backbone at any input size that it takes, loaded when asked for.
+
+    Args:
+        request: What it was loaded by.
+        backbone: The backbone, at the input size of the request.
+    """
+
+    def __init__(self, request: BackboneRequest, backbone: Backbone) -> None:
+        self.request, self.backbone = request, backbone
+        self._of_size = {backbone.image_size: backbone}
+
+    def at(self, image_size: tuple[int, int]) -> Backbone:
+        """Returns the backbone at an input size, with the same weights.
+
+        Args:
+            image_size: `(height, width)` in pixels.
+
+        Raises:
+            BackboneError: If it does not take images of that size.
+        """
+        if image_size not in self._of_size:
+            self._of_size[image_size] = self._load(image_size)
+        return self._of_size[image_size]
+
+    def require(self, views: Iterable[str]) -> None:
+        """Loads what some views need.
+
+        Raises:
+            BackboneError: If the backbone does not take a view's size.
+        """
+        for name in views:
+            self.at(find_view(name).frame(self.backbone.image_size).size)
+
+    def _load(self, image_size: tuple[int, int]) -> Backbone:
+        wanted = self.backbone
+        request = self.request.model_copy(update={"image_size": image_size})
+        try:
+            sized = load_backbone(request)
+        except BackboneError as error:
+            raise self._refuse(image_size) from error
+        if sized.feature_dim != wanted.feature_dim:
+            raise self._refuse(image_size)
+        if sized.weights_digest != wanted.weights_digest:
+            # Random weights depend on the size by their BatchNorm statistics.
+            values = wanted.model.get_weights()
+            own = sized.model.get_weights()
+            if [np.shape(v) for v in own] != [np.shape(v) for v in values]:
+                raise self._refuse(image_size)
+            sized.model.set_weights(values)
+        return dataclasses.replace(wanted, model=sized.model)
+
+    def _refuse(self, image_size: tuple[int, int]) -> BackboneError:
+        height, width = self.backbone.image_size
+        side = image_size[0]
+        return BackboneError(
+            f"The backbone {self.backbone.name} does not take images of "
+            f"{side} x {side} pixels, as the view scale{side} has them. "
+            f"Expected: {height} x {width}. Leave out scale{side}, or name "
+            "another `--backbone`."
+        )
