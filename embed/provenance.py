@@ -7,7 +7,7 @@ import platform
 import pydantic
 
 from embed.backbones.request import BackboneRequest
-from embed.sources.source import SourceRequest
+from embed.sources.request import SourceRequest
 
 PACKAGES = (
     "headstart",

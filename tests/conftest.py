@@ -171,7 +171,7 @@ def draw_cache(
     from embed.cache import open_cache
     from embed.provenance import Provenance
     from embed.rows import DIGEST_BYTES
-    from embed.sources.source import SourceRequest
+    from embed.sources.request import SourceRequest
     from embed.spec import CacheSpec
     from embed.spec import SplitSpec
     from embed.spec import digest_rows

@@ -15,7 +15,7 @@ from embed.provenance import Attempt
 from embed.provenance import Provenance
 from embed.provenance import SkippedImage
 from embed.rows import StoredRows
-from embed.sources.source import SourceRequest
+from embed.sources.request import SourceRequest
 from embed.spec import CacheSpec
 from embed.spec import SplitSpec
 from embed.storage.writer import FeatureRows

@@ -1,7 +1,9 @@
 """The files below a folder: which are pictures, and the bytes of one.
 
-Whatever else lies there is passed over and told: no FIFO or socket is ever
-opened, no link to a folder followed, so that nothing hangs or goes round.
+Whatever else lies there is passed over and told. No FIFO or socket is ever
+opened, and a link to a folder is followed unless it leads back to where it
+lies in, so that nothing hangs or goes round. Names are text until a file is
+opened: a `Path` for each of 100,000 would take seconds.
 """
 
 import dataclasses
@@ -40,6 +42,19 @@ class UnfitFileError(OSError):
 
 
 @dataclasses.dataclass(frozen=True)
+class Names:
+    """What lies below a folder, by names relative to it with `/` in them.
+
+    Args:
+        pictures: Names, sorted part by part.
+        ignored: Names of all else but what systems leave, sorted likewise.
+    """
+
+    pictures: list[str]
+    ignored: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
 class Listing:
     """What lies below a folder.
 
@@ -52,7 +67,7 @@ class Listing:
     ignored: tuple[Path, ...]
 
 
-def list_files(folder: Path) -> Listing:
+def list_names(folder: Path | str) -> Names:
     """Sorts what lies below a folder, at any depth.
 
     A picture is a file, or a link to one that may be gone, with the ending
@@ -61,10 +76,27 @@ def list_files(folder: Path) -> Listing:
     Raises:
         SourceError: If a folder cannot be read.
     """
-    sides: dict[bool, list[Path]] = {True: [], False: []}
+    sides: dict[bool, list[str]] = {True: [], False: []}
+    start = len(os.path.join(folder, ""))
     for entry in _walk(folder):
-        sides[_is_listed(entry)].append(Path(entry.path))
-    return Listing(tuple(sorted(sides[True])), tuple(sorted(sides[False])))
+        name = entry.path[start:].replace(os.sep, "/")
+        sides[_is_listed(entry)].append(name)
+    for names in sides.values():
+        names.sort(key=path_order)
+    return Names(sides[True], sides[False])
+
+
+def list_files(folder: Path) -> Listing:
+    """Sorts what lies below a folder, at any depth; see `list_names`.
+
+    Raises:
+        SourceError: If a folder cannot be read.
+    """
+    names = list_names(folder)
+    return Listing(
+        tuple(folder / name for name in names.pictures),
+        tuple(folder / name for name in names.ignored),
+    )
 
 
 def read_file(path: Path) -> bytes:
@@ -82,6 +114,11 @@ def read_file(path: Path) -> bytes:
                 f"{MAX_FILE_BYTES:,} that TensorFlow takes"
             )
         return file.read()
+
+
+def path_order(name: str) -> str:
+    """Returns by what names of files are sorted: `a/b` comes before `a.b`."""
+    return name.replace("/", "\0")
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -107,28 +144,50 @@ def scan(folder: Path | str) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return [e for e in entries if not is_left_by_system(e.name)]
     except OSError as error:
-        raise SourceError(
-            f"The folder {folder} cannot be read: {error.strerror}. Make it "
-            "readable, or move it away, and run the command again."
-        ) from error
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path | str, error: OSError) -> SourceError:
+    return SourceError(
+        f"The folder {folder} cannot be read: {error.strerror}. Make it "
+        "readable, or move it away, and run the command again."
+    )
 
 
 def _walk(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    """Yields all entries but folders; a link to a folder is an entry."""
-    waiting = [os.fspath(folder)]
+    """Yields all entries but folders; a link that goes round is an entry."""
+    waiting = [(os.fspath(folder), frozenset({_identify(folder)}))]
     while waiting:
-        for entry in scan(waiting.pop()):
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
-            else:
+        path, around = waiting.pop()
+        for entry in scan(path):
+            if not is_folder(entry):
                 yield entry
+            elif not entry.is_symlink():
+                waiting.append((entry.path, around | {_identify(entry.path)}))
+            elif (target := _identify(entry.path)) in around:
+                yield entry
+            else:
+                waiting.append((entry.path, around | {target}))
+
+
+def _identify(folder: Path | str) -> tuple[int, int]:
+    """Returns what tells a folder from every other, whatever its path.
+
+    Raises:
+        SourceError: If it is gone.
+    """
+    try:
+        status = os.stat(folder)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    return status.st_dev, status.st_ino
 
 
 def _is_listed(entry: os.DirEntry[str]) -> bool:
-    if is_folder(entry):  # A link to one.
+    if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES:
+        return not is_folder(entry)  # A link to one that goes round.
+    if is_folder(entry):
         return False
-    if Path(entry.name).suffix.lower() in PICTURE_SUFFIXES:
-        return True
     try:
         with _open(Path(entry.path)) as file:
             return is_picture(file.read(NUM_FIRST_BYTES))

@@ -1,7 +1,8 @@
-"""Folders of pictures: `train/<class>/*`, `test/<class>/*`, or `<class>/*`."""
+"""Folders of pictures, `folder:DIR`; `layout` says how they may lie there."""
 
 import os
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,70 +11,74 @@ import numpy as np
 from embed.decoding.formats import FORMATS
 from embed.errors import SourceError
 from embed.sources.files import ERRORS_OF_ONE_FILE
-from embed.sources.files import Listing
 from embed.sources.files import UnfitFileError
-from embed.sources.files import is_folder
-from embed.sources.files import list_files
 from embed.sources.files import read_file
-from embed.sources.files import scan
-from embed.sources.source import SPLITS
+from embed.sources.label_list import require_label_list
+from embed.sources.layout import USUAL_NAMES
+from embed.sources.layout import Layout
+from embed.sources.layout import arrange_by_folder
+from embed.sources.layout import arrange_by_list
+from embed.sources.layout import arrange_by_name
+from embed.sources.layout import arrange_unlabelled
+from embed.sources.request import SourceRequest
 from embed.sources.source import Picture
 from embed.sources.source import Source
-from embed.sources.source import SplitIndex
-from embed.splits import TEST_SHARE
-from embed.splits import is_held_out
+from embed.sources.source import index_by_name
+from embed.sources.source import index_unlabelled
+from embed.sources.source import require_known_classes
 
-SPLIT_NAMES = frozenset({*SPLITS, "val", "valid", "validation"})
+LABEL_SOURCES = ("folder", "name", "none")  # Of `--label-from`.
 
 
 class FolderSource(Source):
-    """One folder a class, below `train` and `test` or at the top.
+    """The pictures below a folder, with labels from where they are found.
 
-    Without `train` and `test` folders, one image in five goes to the test
-    split by the hash of its id, so that adding images never moves an old one.
-    Ids are paths relative to the split's folder, with `/` on every system.
+    Without `train` and `test`, one image in five goes to the test split by
+    the hash of its id. Ids are paths relative to the split's folder, with `/`
+    on every system.
 
     Args:
         root: The folder.
+        labels: List of the pictures with their labels.
+        label_from: Without a list, what says the class: `folder`, the first
+            folder; `name`, the name without its number; `none`: nothing.
+        split_names: What the splits are called there.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        labels: Path | None = None,
+        label_from: str = "folder",
+        split_names: Mapping[str, str] = USUAL_NAMES,
+    ) -> None:
         require_folder(root)
-        if _has_splits(root):
-            self._folders = {split: root / split for split in SPLITS}
-            of_splits = {s: _list_below(f) for s, f in self._folders.items()}
-            paths = {s: _by_id(root / s, of_splits[s]) for s in SPLITS}
-            ignored = [p for one in of_splits.values() for p in one.ignored]
+        if labels is not None:
+            layout = arrange_by_list(root, labels, split_names)
+        elif label_from == "none":
+            layout = arrange_unlabelled(root)
+        elif label_from == "name":
+            layout = arrange_by_name(root, split_names)
         else:
-            self._folders = dict.fromkeys(SPLITS, root)
-            listing = _list_below(root)
-            paths = _divide(_by_id(root, listing))
-            ignored = list(listing.ignored)
-        if not any(paths.values()):
-            raise SourceError(
-                f"The folder {root} holds no pictures. Expected: "
-                "train/<class>/* and test/<class>/*, or <class>/*, of "
-                f"{FORMATS}. Put pictures there or name another with "
-                "`--dataset folder:DIR`."
-            )
-        class_names = sorted(
-            {_class_of(i) for split in paths.values() for i in split}
-        )
-        label_of = {name: label for label, name in enumerate(class_names)}
-        self._paths = {split: list(p.values()) for split, p in paths.items()}
+            layout = arrange_by_folder(root, split_names)
+        _require_pictures(root, layout)
+        self._folders, self._ids = layout.folders, layout.image_ids
+        class_names = sorted({n for of in layout.labels.values() for n in of})
         super().__init__(
             name="folder",
             version="",
             class_names=class_names,
             splits={
-                split: SplitIndex(
-                    tuple(by_id),
-                    np.array([label_of[_class_of(i)] for i in by_id], np.int32),
-                )
-                for split, by_id in paths.items()
+                split: index_by_name(ids, layout.labels[split], class_names)
+                if layout.labels
+                else index_unlabelled(ids)
+                for split, ids in layout.image_ids.items()
             },
-            ignored=[path.relative_to(root).as_posix() for path in ignored],
+            ignored=layout.ignored,
         )
+        if layout.labels and layout.is_given:
+            require_known_classes(self)
 
     def read(self, split: str, rows: Sequence[int]) -> Iterator[Picture]:
         """Yields one picture a row, with a problem where it cannot be read.
@@ -82,15 +87,16 @@ class FolderSource(Source):
             SourceError: If the storage fails, or the whole folder is gone.
         """
         for row in rows:
-            yield self._read_one(split, self._paths[split][row])
+            path = self._folders[split] / self._ids[split][row]
+            yield self._read_one(split, path)
 
     def stamps(self, split: str) -> np.ndarray:
         """Returns those of each file, of what a link leads to."""
-        paths = self._paths[split]
-        stamps = np.full((len(paths), 3), -1, np.int64)
-        for row, path in enumerate(paths):
+        folder, ids = os.fspath(self._folders[split]), self._ids[split]
+        stamps = np.full((len(ids), 3), -1, np.int64)
+        for row, image_id in enumerate(ids):
             try:
-                file = os.stat(path)
+                file = os.stat(f"{folder}/{image_id}")
             except OSError:  # Reading says why.
                 continue
             stamps[row] = file.st_size, file.st_mtime_ns, file.st_ctime_ns
@@ -112,23 +118,45 @@ class FolderSource(Source):
             ) from error
 
 
-def _has_splits(root: Path) -> bool:
-    """Tells `train/` and `test/` from folders of classes.
+def check_request(request: SourceRequest) -> None:
+    """Refuses what does not exist, without listing the folder.
 
     Raises:
-        SourceError: If the folder is neither of the two.
+        SourceError: If the folder or the list is not there, or the options
+            do not go together.
     """
-    there = {
-        entry.name for entry in scan(root) if is_folder(entry)
-    } & SPLIT_NAMES
-    if there and there != set(SPLITS):
+    require_folder(Path(request.name))
+    label_from = request.label_from
+    if label_from is not None and label_from not in LABEL_SOURCES:
         raise SourceError(
-            f"The folder {root} is divided into {sorted(there)}. Expected: "
-            "train/ and test/, of which validation is carved by itself, or "
-            "one folder a class. Rename or move its folders and run the "
-            "command again."
+            "The labels of a folder do not come from there. Expected: one of "
+            f"{', '.join(LABEL_SOURCES)}. Received: {label_from!r}. Give one "
+            "with `--label-from`, or a list with `--labels FILE`."
         )
-    return bool(there)
+    if request.labels is not None:
+        require_label_list(Path(request.labels))
+        if label_from is not None:
+            raise SourceError(
+                f"Labels cannot come both from the list {request.labels} and "
+                f"from {label_from!r}. Expected: one of the two. Leave out "
+                "`--labels` or `--label-from`."
+            )
+    if label_from == "none" and (request.train_split or request.test_split):
+        raise SourceError(
+            "Pictures without labels are not divided. Expected: no "
+            "`--train-split` and no `--test-split` with `--label-from none`. "
+            "Leave them out."
+        )
+
+
+def open_request(request: SourceRequest) -> FolderSource:
+    """Opens the folder that was asked for."""
+    return FolderSource(
+        Path(request.name),
+        labels=Path(request.labels) if request.labels else None,
+        label_from=request.label_from or "folder",
+        split_names=request.split_names,
+    )
 
 
 def require_folder(root: Path) -> None:
@@ -154,57 +182,12 @@ def _holds_anything(folder: Path) -> bool:
         return False
 
 
-def _list_below(root: Path) -> Listing:
-    """Returns what lies in the class folders below `root`, and beside them.
-
-    Raises:
-        SourceError: If a class folder holds files but no pictures.
-    """
-    pictures: list[Path] = []
-    ignored: list[Path] = []
-    for entry in sorted(scan(root), key=lambda entry: entry.name):
-        path = Path(entry.path)
-        if not is_folder(entry):
-            ignored.append(path)
-            continue
-        listing = list_files(path)
-        if listing.ignored and not listing.pictures:
-            raise SourceError(
-                f"The class folder {path} holds files but no pictures, for "
-                f"one {listing.ignored[0].name}. Expected: {FORMATS}. Convert "
-                "them, or move the folder away, and run the command again."
-            )
-        pictures += listing.pictures
-        ignored += listing.ignored
-    return Listing(tuple(pictures), tuple(ignored))
-
-
-def _by_id(root: Path, listing: Listing) -> dict[str, Path]:
-    """Returns the pictures by their id.
-
-    Raises:
-        SourceError: If a name is no UTF-8, and so no id.
-    """
-    by_id = {p.relative_to(root).as_posix(): p for p in listing.pictures}
-    try:
-        "".join(by_id).encode()
-    except UnicodeEncodeError as error:
-        near = error.object[max(0, error.start - 20) : error.end]
+def _require_pictures(root: Path, layout: Layout) -> None:
+    if not any(layout.image_ids.values()):
         raise SourceError(
-            f"A picture below {root} has a name that is no UTF-8, near "
-            f"{near!a}. Expected: UTF-8. Rename it and run the command again."
-        ) from error
-    return by_id
-
-
-def _divide(by_id: dict[str, Path]) -> dict[str, dict[str, Path]]:
-    in_test = is_held_out(list(by_id), TEST_SHARE, salt="test")
-    sides = zip(by_id.items(), in_test, strict=True)
-    divided: dict[str, dict[str, Path]] = {"train": {}, "test": {}}
-    for (image_id, path), is_test in sides:
-        divided["test" if is_test else "train"][image_id] = path
-    return divided
-
-
-def _class_of(image_id: str) -> str:
-    return image_id.partition("/")[0]
+            f"The folder {root} holds no pictures where they are looked for. "
+            "Expected: train/<class>/* and test/<class>/*, or <class>/*, of "
+            f"{FORMATS}. Put pictures there, name another with "
+            "`--dataset folder:DIR`, or say where labels are with `--labels "
+            "FILE` or `--label-from name` (or `none`)."
+        )

@@ -5,41 +5,17 @@ import dataclasses
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import pydantic
 
 from embed.errors import SourceError
-from embed.splits import sample_rows
+from embed.splits import TEST_SHARE
+from embed.splits import is_held_out
 
 MIN_CLASSES = 2  # Fewer make no classification problem.
 SPLITS = ("train", "test")
-
-
-class SourceRequest(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """What a user asks for; enough to open the same source again.
-
-    Args:
-        dataset: `tfds:NAME`, `folder:DIR` or `digits`.
-        data_dir: Where TFDS keeps its datasets; `None` for its default.
-        limit: Largest number of images a split; `None` for all.
-    """
-
-    dataset: str
-    data_dir: str | None = None
-    limit: int | None = pydantic.Field(default=None, ge=1)
-
-    def anchored(self) -> "SourceRequest":
-        """Returns the request with absolute paths, good from any folder."""
-        kind, _, name = self.dataset.partition(":")
-        changes: dict[str, str] = {}
-        if kind == "folder" and name:
-            changes["dataset"] = f"folder:{Path(name).expanduser().absolute()}"
-        if self.data_dir is not None:
-            data_dir = Path(self.data_dir).expanduser().absolute()
-            changes["data_dir"] = str(data_dir)
-        return self.model_copy(update=changes)
+UNLABELLED = "unlabelled"  # The one split of pictures without classes.
+NO_LABEL = -1  # Of each of them, as in TFDS.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +24,8 @@ class SplitIndex:
 
     Args:
         image_ids: Unique ids.
-        labels: Class indices, int32 `(num_images,)`.
+        labels: Class indices, int32 `(num_images,)`, -1 where there are no
+            classes.
     """
 
     image_ids: tuple[str, ...]
@@ -87,7 +64,8 @@ class Source(abc.ABC):
         name: What the fingerprint calls it.
         version: Version of the data, `""` where there is none.
         class_names: Names by class index.
-        splits: Index by split, `train` and `test`.
+        splits: Index by split, `train` and `test`; of pictures without
+            classes `unlabelled` alone.
         ignored: Names of files that lie there and are no pictures.
     """
 
@@ -136,43 +114,81 @@ class Source(abc.ABC):
         return None
 
 
-class LimitedSource(Source):
-    """The images of smallest hash of another source: a fair small sample.
+def index_by_name(
+    image_ids: Sequence[str], labels: Sequence[str], names: Sequence[str]
+) -> SplitIndex:
+    """Returns the index of a split whose labels are names of classes.
 
     Args:
-        source: The whole source.
-        limit: Largest number of images a split.
+        image_ids: Unique ids.
+        labels: Name of the class of each.
+        names: Names by class index.
     """
+    number_of = {name: number for number, name in enumerate(names)}
+    numbers = np.array([number_of[label] for label in labels], np.int32)
+    return SplitIndex(tuple(image_ids), numbers)
 
-    def __init__(self, source: Source, limit: int) -> None:
-        self._source = source
-        self._rows = {
-            split: sample_rows(index.image_ids, limit, salt="limit")
-            for split, index in source.splits.items()
-        }
-        super().__init__(
-            name=source.name,
-            version=source.version,
-            class_names=source.class_names,
-            splits={
-                split: index.take(self._rows[split])
-                for split, index in source.splits.items()
-            },
-            ignored=source.ignored,
+
+def index_unlabelled(image_ids: Sequence[str]) -> SplitIndex:
+    """Returns the index of pictures without classes."""
+    labels = np.full(len(image_ids), NO_LABEL, np.int32)
+    return SplitIndex(tuple(image_ids), labels)
+
+
+def divide(image_ids: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns rows by split where a dataset comes without a test split.
+
+    One image in five goes to the test split by the hash of its id, so that
+    adding images never moves an old one.
+    """
+    in_test = is_held_out(image_ids, TEST_SHARE, salt="test")
+    return {"train": np.flatnonzero(~in_test), "test": np.flatnonzero(in_test)}
+
+
+def require_known_classes(source: Source) -> None:
+    """Refuses splits, as they were given, that no head could learn.
+
+    Raises:
+        SourceError: If pictures to test on are of a class that has none to
+            train on.
+    """
+    train, test = (np.unique(source.splits[s].labels) for s in SPLITS)
+    unknown = np.setdiff1d(test, train).tolist()
+    if unknown:
+        names = [source.class_names[label] for label in unknown]
+        raise SourceError(
+            f"The train split of {source.name} has no pictures of "
+            f"{_count(len(names), 'class')} that the test split has, "
+            f"{names[0]!r} the first. Expected: pictures of each class in "
+            "train. Add some, or take the class out of test, and run the "
+            "command again."
         )
 
-    def read(self, split: str, rows: Sequence[int]) -> Iterator[Picture]:
-        """Yields one picture a row."""
-        return self._source.read(split, self._rows[split][list(rows)].tolist())
 
-    def stamps(self, split: str) -> np.ndarray | None:
-        """Returns those of its own rows."""
-        stamps = self._source.stamps(split)
-        return None if stamps is None else stamps[self._rows[split]]
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else noun + 'es'}"
 
 
 def _check(source: Source) -> None:
-    """Refuses what no head can be trained or judged on."""
+    """Refuses what can neither be embedded nor trained or judged on."""
+    if UNLABELLED in source.splits and not source.class_names:
+        _check_ids(source, UNLABELLED)
+        return
+    _check_classes(source)
+    for split in SPLITS:
+        index = source.splits.get(split)
+        if index is None or not index.image_ids:
+            counts = {name: len(i.labels) for name, i in source.splits.items()}
+            raise SourceError(
+                f"The dataset {source.name} has no images in its {split} "
+                f"split. Expected: images in {list(SPLITS)}. Received: "
+                f"{counts}. Add some and run the command again."
+            )
+        _check_ids(source, split)
+        _check_labels(source, split)
+
+
+def _check_classes(source: Source) -> None:
     if len(source.class_names) < MIN_CLASSES:
         raise SourceError(
             f"The dataset {source.name} has a single class, "
@@ -186,19 +202,26 @@ def _check(source: Source) -> None:
                 "on a line. Expected: letters, digits and signs. Rename it and "
                 "run the command again."
             )
-    for split in SPLITS:
-        index = source.splits.get(split)
-        if index is None or not index.image_ids:
-            counts = {name: len(i.labels) for name, i in source.splits.items()}
-            raise SourceError(
-                f"The dataset {source.name} has no images in its {split} "
-                f"split. Expected: images in {list(SPLITS)}. Received: "
-                f"{counts}. Add some and run the command again."
-            )
-        duplicates = len(index.image_ids) - len(set(index.image_ids))
-        if duplicates:
-            raise SourceError(
-                f"The {split} split of {source.name} has {duplicates} images "
-                "whose id another image has. Expected: unique ids. Rename "
-                "them and run the command again."
-            )
+
+
+def _check_ids(source: Source, split: str) -> None:
+    image_ids = source.splits[split].image_ids
+    duplicates = len(image_ids) - len(set(image_ids))
+    if duplicates:
+        raise SourceError(
+            f"The {split} split of {source.name} has {duplicates} images "
+            "whose id another image has. Expected: unique ids. Rename "
+            "them and run the command again."
+        )
+
+
+def _check_labels(source: Source, split: str) -> None:
+    labels = source.splits[split].labels
+    is_bad = (labels < 0) | (labels >= len(source.class_names))
+    if is_bad.any():
+        raise SourceError(
+            f"The {split} split of {source.name} has {is_bad.sum():,} images "
+            f"of no class, the first labelled {labels[is_bad][0]}. Expected: "
+            f"0 to {len(source.class_names) - 1}. Mend the labels, or take "
+            f"another split with `--{split}-split`."
+        )

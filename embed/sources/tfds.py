@@ -1,12 +1,16 @@
 """Any TensorFlow Datasets image-classification set, `tfds:NAME`.
 
+Its splits are `train` and `test`, or what `tfds.load` would take as `split`.
 Only the encoded image, the label and the file name are read: `SkipDecoding`
 hands over the JPEG bytes as they lie on disk, and `PartialDecoding` leaves
 masks alone. TFDS re-encodes images between versions, so that the version is
 part of the fingerprint.
 """
 
+import functools
+import operator
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +20,20 @@ import numpy as np
 from embed.errors import SourceError
 from embed.network import WAYS_OUT
 from embed.network import probe
-from embed.sources.source import SPLITS
+from embed.sources.features import ID_FEATURES
+from embed.sources.features import choose_feature
+from embed.sources.features import choose_ids
+from embed.sources.layout import USUAL_NAMES
+from embed.sources.request import SourceRequest
+from embed.sources.slices import Piece
+from embed.sources.slices import divide_rows
+from embed.sources.slices import resolve_splits
 from embed.sources.source import Picture
 from embed.sources.source import Source
 from embed.sources.source import SplitIndex
+from embed.sources.source import require_known_classes
 
 PREFIX = "tfds:"
-ID_FEATURES = ("file_name", "filename", "image_id", "id")  # The first unique.
 TFDS_ID = "tfds_id"  # File and place: what TFDS itself knows an example by.
 PROBE_URL = "https://storage.googleapis.com/tfds-data"  # Serves TFDS metadata.
 BATCH_SIZE = 8  # Examples handed over at once: a third of the work of one.
@@ -36,23 +47,31 @@ class TfdsSource(Source):
             `"oxford_iiit_pet:4.0.0"`.
         data_dir: Where TFDS keeps its datasets; `None` for `TFDS_DATA_DIR`
             or TFDS's own default.
+        label_key: Name of the feature that is the label; `None` for the one
+            that TFDS supervises by, or the only one.
+        split_names: What to take as train and as test, e.g. `train[:80%]`.
     """
 
-    def __init__(self, name: str, data_dir: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        data_dir: str | None = None,
+        *,
+        label_key: str | None = None,
+        split_names: Mapping[str, str] = USUAL_NAMES,
+    ) -> None:
         self._builder = _prepared_builder(name, data_dir)
         info = self._builder.info
-        self._image_key, self._label_key = _supervised_keys(name, info)
+        self._image_key, self._label_key = _choose_keys(name, info, label_key)
         label = info.features[self._label_key]
+        self._pieces = _resolve(name, info, split_names)
         super().__init__(
             name=f"{PREFIX}{info.full_name.rpartition('/')[0]}",
             version=str(info.version),
             class_names=label.names,
-            splits={
-                split: self._index(split)
-                for split in SPLITS
-                if split in info.splits
-            },
+            splits={split: self._index(split) for split in self._pieces},
         )
+        require_known_classes(self)
 
     def read(self, split: str, rows: Sequence[int]) -> Iterator[Picture]:
         """Yields one picture a row.
@@ -60,27 +79,26 @@ class TfdsSource(Source):
         Raises:
             SourceError: If a file of the dataset is damaged, cut or gone.
         """
-        import tensorflow_datasets as tfds
-
-        if not rows:
-            return
-        wanted = set(rows)
-        first, last = rows[0], rows[-1]
-        instruction = tfds.core.ReadInstruction(
-            split, from_=first, to=last + 1, unit="abs"
-        )
-        examples = self._examples(instruction, (self._image_key,))
-        row = first - 1
-        for row, example in enumerate(examples, start=first):
-            if row in wanted:
-                yield Picture(example[self._image_key])
-        if row != last:
-            raise self._failure(f"{split} has only {row + 1} examples by now")
+        for piece, examples in divide_rows(self._pieces[split], rows):
+            wanted = set(examples)
+            first, last = examples[0], examples[-1]
+            part = Piece(piece.split, first, last + 1)
+            found = self._examples([part], (self._image_key,))
+            number = first - 1
+            for number, example in enumerate(found, start=first):
+                if number in wanted:
+                    yield Picture(example[self._image_key])
+            if number != last:
+                raise self._failure(
+                    f"{piece.split} has only {number + 1} examples by now"
+                )
 
     def stamps(self, split: str) -> np.ndarray | None:
         """Returns the same of every row: those of all its files together."""
         try:
-            paths = self._builder.info.splits[split].filepaths
+            splits = self._builder.info.splits
+            names = {piece.split for piece in self._pieces[split]}
+            paths = [path for name in names for path in splits[name].filepaths]
             found = [path.stat() for path in map(Path, paths)]
             stamps = (
                 sum(file.st_size for file in found),
@@ -99,17 +117,15 @@ class TfdsSource(Source):
         columns: dict[str, list[Any]] = {
             key: [] for key in (self._label_key, TFDS_ID, *names)
         }
-        for example in self._examples(split, tuple(columns)):
+        for example in self._examples(self._pieces[split], tuple(columns)):
             for key, values in columns.items():
                 values.append(example[key])
-        labels = np.array(columns.pop(self._label_key), np.int32)
-        for key in (*names, TFDS_ID):
-            ids = tuple(_as_text(value) for value in columns[key])
-            if len(set(ids)) == len(ids):
-                break
-        return SplitIndex(ids, labels)
+        ids = choose_ids(map(_as_text, columns[k]) for k in (*names, TFDS_ID))
+        return SplitIndex(ids, np.array(columns[self._label_key], np.int32))
 
-    def _examples(self, split: Any, keys: Sequence[str]) -> Iterator[Any]:
+    def _examples(
+        self, pieces: Sequence[Piece], keys: Sequence[str]
+    ) -> Iterator[Any]:
         """Yields some features of each example, in the order on disk."""
         import tensorflow as tf
         import tensorflow_datasets as tfds
@@ -117,9 +133,15 @@ class TfdsSource(Source):
         decoders = {}
         if self._image_key in keys:
             decoders[self._image_key] = tfds.decode.SkipDecoding()
+        instructions = [
+            tfds.core.ReadInstruction(
+                piece.split, from_=piece.start, to=piece.stop, unit="abs"
+            )
+            for piece in pieces
+        ]
         try:
             batches = self._builder.as_dataset(
-                split=split,
+                split=functools.reduce(operator.add, instructions),
                 shuffle_files=False,
                 decoders=tfds.decode.PartialDecoding(
                     {key: True for key in keys if key != TFDS_ID},
@@ -144,6 +166,28 @@ class TfdsSource(Source):
             f"{reason}. What is finished is kept: mend or fetch again what "
             f"lies in {self._builder.data_dir}, and run the command again."
         )
+
+
+def check_request(request: SourceRequest) -> None:
+    """Refuses a dataset that TFDS does not know, without preparing it.
+
+    Raises:
+        SourceError: If there is none, or it has no such feature or split.
+    """
+    builder = find_builder(request.name, request.data_dir)
+    _choose_keys(request.name, builder.info, request.label_from)
+    if builder.info.splits:  # Known before it is prepared, or not.
+        _resolve(request.name, builder.info, request.split_names)
+
+
+def open_request(request: SourceRequest) -> TfdsSource:
+    """Opens the dataset that was asked for; prepares it where needed."""
+    return TfdsSource(
+        request.name,
+        request.data_dir,
+        label_key=request.label_from,
+        split_names=request.split_names,
+    )
 
 
 def find_builder(name: str, data_dir: str | None) -> Any:
@@ -192,23 +236,45 @@ def _require_network(name: str, data_dir: str) -> None:
         ) from error
 
 
-def _supervised_keys(name: str, info: Any) -> tuple[str, str]:
+def _resolve(
+    name: str, info: Any, split_names: Mapping[str, str]
+) -> dict[str, list[Piece]]:
+    """Returns the examples that make up train and test."""
+    import tensorflow_datasets as tfds
+
+    return resolve_splits(
+        f"{PREFIX}{name}",
+        split_names,
+        {split: info.splits[split].num_examples for split in info.splits},
+        lambda text: tfds.core.ReadInstruction.from_spec(text).to_absolute(
+            info.splits
+        ),
+    )
+
+
+def _choose_keys(
+    name: str, info: Any, label_key: str | None
+) -> tuple[str, str]:
     """Returns the names of the image and of the label feature."""
     import tensorflow_datasets as tfds
 
-    features = info.features
-    keys = info.supervised_keys or ("image", "label")
-    if (
-        len(keys) == 2  # An image and a label, as opposed to tuples of them.
-        and all(isinstance(key, str) and key in features for key in keys)
-        and isinstance(features[keys[0]], tfds.features.Image)
-        and isinstance(features[keys[1]], tfds.features.ClassLabel)
-    ):
-        return keys[0], keys[1]
-    raise SourceError(
-        f"The dataset {name!r} is no image-classification set. Expected: an "
-        f"Image and a ClassLabel feature. Received: {sorted(features)}. "
-        "Choose another with `--dataset tfds:NAME`."
+    def find(kind: type) -> set[str]:
+        return {n for n, f in info.features.items() if isinstance(f, kind)}
+
+    images = find(tfds.features.Image)
+    labels = find(tfds.features.ClassLabel)
+    supervised = tuple(info.supervised_keys or ())
+    if len(supervised) == 2:  # As opposed to tuples of them.
+        image, label = supervised
+        if image in images:
+            images = {image}
+        if label in labels and label_key is None:
+            labels = {label}
+    return (
+        choose_feature(f"{PREFIX}{name}", "Image", images),
+        choose_feature(
+            f"{PREFIX}{name}", "ClassLabel", labels, named=label_key
+        ),
     )
 
 

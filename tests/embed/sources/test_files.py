@@ -10,6 +10,7 @@ from embed.errors import SourceError
 from embed.sources import files
 from embed.sources.files import UnfitFileError
 from embed.sources.files import list_files
+from embed.sources.files import list_names
 from embed.sources.files import read_file
 from tests.odd_pictures import undamaged_pictures
 
@@ -87,16 +88,32 @@ def test_links_to_files_are_files(tmp_path):
         assert caught.value.errno == code
 
 
-def test_links_to_folders_are_not_followed(tmp_path):
+def test_links_to_folders_are_followed(tmp_path):
+    """Pictures may be gathered from elsewhere, and twice."""
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "1.png").write_bytes(PNG)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    for name in ("a", "b.png"):
+        (folder / name).symlink_to(tmp_path / "elsewhere")
+
+    names = list_names(folder)
+
+    assert names.pictures == ["a/deep/1.png", "b.png/deep/1.png"]
+    assert names.ignored == []
+
+
+def test_links_that_go_round_are_not_followed(tmp_path):
     """A cycle ends, and is told."""
-    (tmp_path / "1.png").write_bytes(PNG)
-    (tmp_path / "again").symlink_to(tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(PNG)
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
     (tmp_path / "again.png").symlink_to(tmp_path)
 
-    listing = list_files(tmp_path)
+    names = list_names(tmp_path)
 
-    assert names_of(listing.pictures) == ["1.png"]
-    assert names_of(listing.ignored) == ["again", "again.png"]
+    assert names.pictures == ["a/1.png"]
+    assert names.ignored == ["a/again", "again.png"]
 
 
 def test_what_is_no_file_is_never_opened(tmp_path, monkeypatch):

@@ -140,15 +140,108 @@ def _splits():
     return ("train", "test")
 
 
-def test_class_that_only_test_has_is_a_class(tmp_path):
+def test_class_that_only_train_has_is_a_class(tmp_path):
     """Class names come from both splits, so that labels agree."""
-    touch(tmp_path, "train/a/1.png", "train/c/1.png", "test/b/1.png")
+    touch(tmp_path, "train/a/1.png", "train/b/1.png", "test/b/1.png")
 
     source = FolderSource(tmp_path)
 
-    assert source.class_names == ("a", "b", "c")
-    np.testing.assert_array_equal(source.splits["train"].labels, [0, 2])
+    assert source.class_names == ("a", "b")
+    np.testing.assert_array_equal(source.splits["train"].labels, [0, 1])
     np.testing.assert_array_equal(source.splits["test"].labels, [1])
+
+
+def test_class_that_only_test_has_is_refused(tmp_path):
+    """It cannot be learnt; where pictures are divided by hash it may be."""
+    touch(tmp_path, "train/a/1.png", "train/c/1.png", "test/b/1.png")
+
+    with pytest.raises(SourceError, match=r"'b' the first.*Add some, or take"):
+        FolderSource(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    {
+        "Abyssinian_12": "Abyssinian",
+        "american_pit_bull_terrier_104": "american_pit_bull_terrier",
+        "cat.0": "cat",
+        "cat-7": "cat",
+        "cat (7)": "cat",
+        "cat7": "cat",
+        "model2_7": "model2",
+        "7_12": "7",
+        "a_b-1_2": "a_b-1",
+    }.items(),
+)
+def test_classes_in_names(tmp_path, name, label):
+    """The class is what stands before the last number, at any depth."""
+    for split in _splits():
+        touch(tmp_path, f"{split}/deep/er/{name}.jpg", f"{split}/z_1.jpg")
+
+    source = FolderSource(tmp_path, label_from="name")
+
+    assert set(source.class_names) == {label, "z"}
+
+
+def test_classes_in_names_of_a_flat_folder(tmp_path):
+    """The layout of Oxford-IIIT Pet: all in one folder, divided by hash."""
+    names = [f"{n}_{i}.jpg" for n in ("Bombay", "pug") for i in range(50)]
+    touch(tmp_path, *names, "Bombay_1.mat")
+
+    source = FolderSource(tmp_path, label_from="name")
+
+    assert source.class_names == ("Bombay", "pug")
+    counts = {s: len(i.labels) for s, i in source.splits.items()}
+    assert sum(counts.values()) == 100
+    assert 10 < counts["test"] < 35
+    assert source.ignored == ("Bombay_1.mat",)
+
+
+def test_folders_of_splits_may_have_other_names(picture_folder):
+    """`--test-split val` takes what others call the validation split."""
+    (picture_folder / "test").rename(picture_folder / "val")
+    names = {"train": "train", "test": "val"}
+
+    source = FolderSource(picture_folder, split_names=names)
+
+    assert len(source.splits["test"].image_ids) == 12
+    with pytest.raises(SourceError, match="`--train-split` and `--test-split`"):
+        FolderSource(picture_folder, split_names={**names, "train": "all"})
+
+
+def test_pictures_without_labels(picture_folder):
+    """All pictures at any depth make one split, without classes."""
+    (picture_folder / "notes.txt").write_text("none")
+    source = FolderSource(picture_folder, label_from="none")
+
+    assert (list(source.splits), source.class_names) == (["unlabelled"], ())
+    index = source.splits["unlabelled"]
+    assert len(index.image_ids) == 42
+    assert index.image_ids[:2] == ("test/cat/00.jpg", "test/cat/01.png")
+    assert set(index.labels.tolist()) == {-1}
+    assert source.ignored == ("notes.txt",)
+    (picture,) = source.read("unlabelled", [0])
+    path = picture_folder / "test" / "cat" / "00.jpg"
+    assert picture.encoded == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"label_from": "nmae"}, "folder, name, none.*'nmae'.*--label-from"),
+        ({"labels": "gone.csv"}, "no list of labels .*`--labels FILE`"),
+        (
+            {"label_from": "none", "test_split": "val"},
+            "`--test-split` with `--label-from none`",
+        ),
+    ],
+)
+def test_options_that_make_no_sense(picture_folder, options, match):
+    """They are refused before anything is listed."""
+    request = SourceRequest(dataset=f"folder:{picture_folder}", **options)
+
+    with pytest.raises(SourceError, match=match):
+        check_source(request)
 
 
 @pytest.mark.parametrize("function", [open_source, check_source])

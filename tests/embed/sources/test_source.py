@@ -11,7 +11,7 @@ from embed.sources import SourceRequest
 from embed.sources import SplitIndex
 from embed.sources import check_source
 from embed.sources import open_source
-from embed.sources.source import LimitedSource
+from embed.sources.limited import LimitedSource
 from embed.sources.source import Picture
 from embed.sources.source import Source
 
@@ -134,14 +134,53 @@ def test_index_needs_one_label_an_id():
         SplitIndex(("a", "b"), np.zeros(1, np.int32))
 
 
-@pytest.mark.parametrize("dataset", ["", "pets", "http:x", "tfds:", "folder:"])
+@pytest.mark.parametrize(
+    "dataset", ["", "pets", "http:x", "tfds:", "folder:", "hf:", "wds:"]
+)
 @pytest.mark.parametrize("function", [open_source, check_source])
 def test_unknown_kind_of_dataset(dataset, function):
     """The message lists the kinds there are."""
     with pytest.raises(
-        SourceError, match=r"`digits`, `folder:DIR` or `tfds:NAME`.*--dataset"
+        SourceError, match=r"`digits`, `folder:DIR`, .* or `wds:.*--dataset"
     ):
         function(SourceRequest(dataset=dataset))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "option"),
+    [
+        ("digits", "label_from"),
+        ("digits", "test_split"),
+        ("tfds:oxford_iiit_pet", "labels"),
+        ("hf:mnist", "labels"),
+        ("wds:birds", "labels"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused(dataset, option):
+    """No option is passed over in silence."""
+    request = SourceRequest(dataset=dataset, **{option: "x"})
+
+    with pytest.raises(SourceError, match="Leave it out, or give another"):
+        check_source(request)
+
+
+def test_one_split_twice_is_refused(picture_folder):
+    """What a head was trained on says nothing about it."""
+    request = SourceRequest(
+        dataset=f"folder:{picture_folder}", test_split="train"
+    )
+
+    with pytest.raises(SourceError, match="Both train and test are 'train'"):
+        check_source(request)
+
+
+def test_requests_of_old_caches_still_open(picture_folder):
+    """A provenance that was written before there were more options."""
+    old = {"dataset": f"folder:{picture_folder}", "data_dir": None, "limit": 3}
+
+    source = open_source(SourceRequest.model_validate(old))
+
+    assert len(source.splits["train"].image_ids) == 3
 
 
 def test_limit_of_a_request(picture_folder):
@@ -172,7 +211,9 @@ def test_anchored_request_opens_from_any_folder(picture_folder, monkeypatch):
     assert anchored.anchored() == anchored
 
 
-@pytest.mark.parametrize("dataset", ["digits", "tfds:oxford_iiit_pet"])
+@pytest.mark.parametrize(
+    "dataset", ["digits", "tfds:oxford_iiit_pet", "hf:user/birds", "hf:mnist"]
+)
 def test_other_requests_need_no_anchor(dataset):
     """A name is the same from everywhere."""
     request = SourceRequest(dataset=dataset)
