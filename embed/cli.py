@@ -21,6 +21,7 @@ from embed.console import VerboseOption
 from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
+from embed.doctor.command import run_doctor
 from embed.presets import PRESETS
 from embed.presets import PresetName
 from embed.upkeep.commands import run_diff
@@ -197,3 +198,4 @@ app.command("list")(run_list)
 app.command("verify")(run_verify)
 app.command("diff")(run_diff)
 app.command("prune")(run_prune)
+app.command("doctor")(run_doctor)

@@ -6,7 +6,7 @@ import resource
 import pytest
 
 HELP_SECONDS = 0.5
-COMMANDS = ["build-cache", "info", "list", "verify", "diff", "prune"]
+COMMANDS = ["build-cache", "info", "list", "verify", "diff", "prune", "doctor"]
 
 
 def test_help_answers_at_once(run_command):

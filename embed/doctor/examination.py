@@ -1,0 +1,122 @@
+"""The examination: every check in order, none able to stop the others."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from embed.doctor.builds import check_builds
+from embed.doctor.check import Check
+from embed.doctor.check import Finding
+from embed.doctor.check import UnknownError
+from embed.doctor.check import warn
+from embed.doctor.child import Facts
+from embed.doctor.estimate import Estimate
+from embed.doctor.estimate import check_estimate
+from embed.doctor.estimate import make_estimate
+from embed.doctor.hub_cache import check_hub_cache
+from embed.doctor.installation import check_engine
+from embed.doctor.installation import check_gpu
+from embed.doctor.installation import check_imports
+from embed.doctor.installation import check_keras
+from embed.doctor.materials import check_backbone
+from embed.doctor.materials import check_dataset
+from embed.doctor.prepared import check_datasets
+from embed.doctor.reachability import check_network
+from embed.doctor.requirements import REASONS
+from embed.doctor.requirements import check_others
+from embed.doctor.requirements import check_package
+from embed.doctor.requirements import check_python
+from embed.doctor.room import check_disk
+from embed.doctor.room import check_folder
+from embed.doctor.room import check_memory
+
+CACHES = "caches"  # As in `embed.artifacts`, which imports what may be broken.
+CHOOSE_FOLDER = "Choose a folder that can be written with `--artifacts DIR`"
+
+
+class Examination:
+    """All that is looked at, and every check of it.
+
+    Args:
+        facts: What the probe found out.
+        artifacts_dir: Folder of everything written.
+        free_disk: Bytes that are free there.
+        free_memory: Bytes that were free before the probe.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        artifacts_dir: Path,
+        free_disk: int,
+        free_memory: int,
+    ) -> None:
+        self._facts, self._artifacts_dir = facts, artifacts_dir
+        self._free_disk, self._free_memory = free_disk, free_memory
+
+    @functools.cached_property
+    def estimate(self) -> Estimate:
+        """What a build would take.
+
+        Raises:
+            UnknownError: If that is not known.
+        """
+        return make_estimate(self._facts)
+
+    def estimate_payload(self) -> dict[str, Any] | None:
+        """Returns the estimate for `--json`, `None` if there is none."""
+        try:
+            return dataclasses.asdict(self.estimate)
+        except UnknownError:
+            return None
+
+    def run(self) -> list[Check]:
+        """Makes every check.
+
+        Returns:
+            One a check, in the order in which they are to be seen to.
+        """
+        return [Check(name, _run(one)) for name, one in self.checks().items()]
+
+    def checks(self) -> dict[str, Callable[[], Finding]]:
+        """Returns every check by its name."""
+        facts, get, folder = self._facts, self._facts.get, self._artifacts_dir
+        return {
+            "python": check_python,
+            **{n: functools.partial(check_package, n) for n in REASONS},
+            "other packages": check_others,
+            "imports": lambda: check_imports(facts),
+            "keras settings": lambda: check_keras(get("keras")),
+            "gpu": lambda: check_gpu(get("devices")),
+            "engine": lambda: check_engine(get("engines")),
+            "dataset": lambda: check_dataset(facts),
+            "backbone": lambda: check_backbone(facts),
+            "network": lambda: check_network(facts.urls()),
+            "artifacts folder": lambda: check_folder(
+                folder / CACHES, use="caches", advice=CHOOSE_FOLDER
+            ),
+            "builds": lambda: check_builds(get("builds"), folder),
+            "hub cache": lambda: check_hub_cache(get("hub cache")),
+            "tfds data": lambda: check_datasets(get("datasets")),
+            "disk": lambda: check_disk(self.estimate, folder, self._free_disk),
+            "memory": lambda: check_memory(self.estimate, self._free_memory),
+            "estimate": lambda: check_estimate(self.estimate),
+        }
+
+
+def _run(check: Callable[[], Finding]) -> Finding:
+    """Makes one check; one that fails itself is a finding like any other."""
+    try:
+        return check()
+    except UnknownError as error:
+        return warn(
+            f"not known: {error}", "See to what is wrong, and run this again"
+        )
+    except Exception as error:  # The rest is worth knowing all the same.
+        return warn(
+            f"could not be checked: {type(error).__name__}: {error}",
+            "See to what is wrong, and run this again",
+        )

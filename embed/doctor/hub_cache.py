@@ -1,0 +1,148 @@
+"""The folder where TF-Hub modules are kept: what is whole, what is left."""
+
+import hashlib
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from embed.doctor.check import Finding
+from embed.doctor.check import count
+from embed.doctor.check import fail
+from embed.doctor.check import warn
+from embed.memory import format_size
+
+# See `embed.backbones.fetch` for what lies there.
+HUB = "hub:"
+MODULE = re.compile(r"[0-9a-f]{40}")
+DESCRIPTOR, LOCK, HALF = ".descriptor.txt", ".lock", ".tmp"
+SHARD = re.compile(r"variables\.data-\d+-of-(\d+)")
+
+
+def look_at_hub_cache(backbone: str) -> dict[str, Any]:
+    """Returns each module that is kept, and what is left of others.
+
+    Args:
+        backbone: Handle of the one that is asked for.
+    """
+    folder = find_folder()
+    chosen = find_module_dir(folder, backbone)
+    modules = [
+        {
+            "path": str(path),
+            "num_bytes": _count_bytes(path),
+            "faults": list(_find_faults(path)),
+            "is_chosen": path == chosen,
+        }
+        for path in sorted(folder.glob("*"))
+        if MODULE.fullmatch(path.name) and path.is_dir()
+    ]
+    return {
+        "folder": str(folder),
+        "modules": modules,
+        "leftovers": [
+            str(p) for p in sorted(folder.glob(f"*{HALF}")) if not _is_busy(p)
+        ]
+        + [str(p) for p in sorted(folder.glob(f"*{LOCK}")) if not _is_held(p)],
+    }
+
+
+def find_folder() -> Path:
+    """Returns where modules are kept."""
+    from embed.backbones.fetch import CACHE_VARIABLE
+    from embed.backbones.fetch import DEFAULT_CACHE
+
+    folder = Path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE)
+    return folder.expanduser().absolute()
+
+
+def find_module_dir(folder: Path, backbone: str) -> Path | None:
+    """Returns where a module is kept, `None` for one that is not fetched."""
+    address = backbone.removeprefix(HUB)
+    if address == backbone or "://" not in address:
+        return None
+    name = hashlib.sha1(address.encode(), usedforsecurity=False).hexdigest()
+    return folder / name
+
+
+def check_hub_cache(facts: dict[str, Any]) -> Finding:
+    """Reports modules that are not whole, and what was left of fetches."""
+    modules = facts["modules"]
+    bad = [module for module in modules if module["faults"]]
+    size = format_size(sum(module["num_bytes"] for module in modules))
+    kept = f"{count(len(modules), 'module')}, {size}, in {facts['folder']}"
+    problems = [
+        f"{m['path']} is corrupt: {', '.join(m['faults'])}" for m in bad
+    ]
+    leftovers = facts["leftovers"]
+    if leftovers:
+        problems.append(
+            f"{count(len(leftovers), 'file')} left of fetches that were cut off"
+        )
+    if not problems:
+        return Finding(kept)
+    paths = [p for m in bad for p in (m["path"], m["path"] + DESCRIPTOR)]
+    advice = f"`rm -rf {' '.join([*paths, *leftovers])}`"
+    if bad:
+        advice += "; what is needed is fetched again"
+    is_fatal = any(module["is_chosen"] for module in bad)
+    judge = fail if is_fatal else warn
+    return judge(f"{'; '.join(problems)} ({kept})", advice)
+
+
+def _count_bytes(directory: Path) -> int:
+    return sum(p.stat().st_size for p in directory.rglob("*") if p.is_file())
+
+
+def _find_faults(directory: Path) -> Iterator[str]:
+    """Yields why a folder is no whole SavedModel, as far as names tell."""
+    from embed.backbones.module import SAVED_MODEL_FILES
+
+    for name in SAVED_MODEL_FILES:
+        path = directory / name
+        if not path.is_file():
+            yield f"no {name}"
+        elif not path.stat().st_size:
+            yield f"{name} is empty"
+    shards = [
+        (path, int(match[1]))
+        for path in directory.glob("variables/variables.data-*")
+        if (match := SHARD.fullmatch(path.name))
+    ]
+    if not shards:
+        yield "no variables/variables.data-*"
+    elif len(shards) != shards[0][1]:
+        yield f"{len(shards)} of {shards[0][1]} files of variables"
+    for path, _ in shards:
+        if not path.stat().st_size:
+            yield f"variables/{path.name} is empty"
+
+
+def _is_held(lock: Path) -> bool:
+    """Tells whether a process of a lock may be there: `HOST.PID.TASK`."""
+    try:
+        host, pid, _ = lock.read_text("utf-8").rsplit(".", 2)
+        number = int(pid)
+    except (OSError, ValueError):
+        return False
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # Alive, and another user's.
+    return True
+
+
+def _is_busy(half: Path) -> bool:
+    """Tells whether a half is of a fetch that goes on: `NAME.TASK.tmp`."""
+    lock = half.with_name(half.name.partition(".")[0] + LOCK)
+    task = half.name.removesuffix(HALF).rpartition(".")[2]
+    try:
+        return lock.read_text("utf-8").endswith(task) and _is_held(lock)
+    except (OSError, UnicodeDecodeError):
+        return False
