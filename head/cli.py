@@ -22,6 +22,7 @@ from embed.console import VerboseOption
 from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
+from head.demo.demo_command import run_demo
 from head.evaluating.evaluate_command import run_evaluate
 from head.exporting.export_command import run_export_full_model
 from head.predicting.predict_command import run_predict
@@ -125,3 +126,4 @@ app.command("evaluate")(run_evaluate)
 app.command("report")(run_report)
 app.command("predict")(run_predict)
 app.command("export-full-model")(run_export_full_model)
+app.command("demo")(run_demo)

@@ -34,8 +34,8 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def open(self, path, *, width, is_dark=False):
-        """Opens a file in a window of some width, and waits for it."""
+    def open(self, address, *, width, is_dark=False):
+        """Opens a file, or an address, in a window; waits until it is there."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -47,7 +47,9 @@ class Page:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", features=features)
         self.events.clear()
-        self.call("Page.navigate", url=Path(path).absolute().as_uri())
+        if "://" not in str(address):
+            address = Path(address).absolute().as_uri()
+        self.call("Page.navigate", url=address)
         self._read(lambda m: m.get("method") == "Page.loadEventFired")
 
     def evaluate(self, expression):
@@ -56,6 +58,21 @@ class Page:
             "Runtime.evaluate", expression=expression, returnByValue=True
         )
         return answer["result"]["value"]
+
+    def wait_for(self, expression):
+        """Waits until an expression is true in the page."""
+        end = time.monotonic() + SECONDS
+        while not self.evaluate(f"Boolean({expression})"):
+            assert time.monotonic() < end, f"Never true: {expression}"
+            time.sleep(0.1)
+
+    def choose_file(self, selector, path):
+        """Gives a file to an input, as a person would."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        found = self.call("DOM.querySelector", nodeId=root, selector=selector)
+        self.call(
+            "DOM.setFileInputFiles", files=[str(path)], nodeId=found["nodeId"]
+        )
 
     def take_screenshot(self, path):
         """Writes all of the page, from top to end, as a PNG."""
