@@ -10,6 +10,7 @@ from typing import Literal
 
 import typer
 
+from embed.backbones_command import run_backbones
 from embed.console import DEFAULT_ARTIFACTS
 from embed.console import ArtifactsOption
 from embed.console import JsonOption
@@ -39,17 +40,54 @@ def run_build_cache(
         PresetName, typer.Option(help="Dataset and backbone by one name.")
     ] = "pets",
     dataset: Annotated[
-        str | None, typer.Option(help="tfds:NAME, folder:DIR or digits.")
+        str | None,
+        typer.Option(
+            help="tfds:NAME, folder:DIR, hf:NAME, hf:DIR (Parquet), "
+            "wds:PATTERN (tar shards) or digits."
+        ),
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where TFDS keeps datasets; or TFDS_DATA_DIR."),
+        typer.Option(
+            help="Where TFDS and Hugging Face keep datasets; or TFDS_DATA_DIR."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For folder: a CSV or Parquet list with the columns path, "
+            "label and perhaps split.",
+        ),
+    ] = None,
+    label_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="For folder: folder, name (Class_12.jpg) or none; for tfds: "
+            "and hf: a feature; for wds: a key of .json members.",
+        ),
+    ] = None,
+    train_split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT",
+            help="What the dataset calls its train split; tfds: and hf: take "
+            "parts, 'train\\[:80%]'.",
+        ),
+    ] = None,
+    test_split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT", help="What it calls its test split, likewise."
+        ),
     ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="hub:ADDRESS, hub:DIR (a SavedModel) or "
-            "keras:NAME\\[?alpha=1.4]."
+            help="keras:NAME\\[?alpha=1.4], kerashub:PRESET, hub:ADDRESS, "
+            "hub:DIR, kaggle:MODEL, savedmodel:DIR or model:FILE; "
+            "`embed backbones` lists some."
         ),
     ] = None,
     weights: Annotated[
@@ -59,12 +97,26 @@ def run_build_cache(
             "package:DIST/PATH."
         ),
     ] = None,
+    cut: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Layer whose output is the features, or output of a "
+            "savedmodel:; default: the last in front of the classifier.",
+        ),
+    ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Height and width in pixels.")
+        int | None,
+        typer.Option(
+            min=1, help="Height and width in pixels; default: the backbone's."
+        ),
     ] = None,
     views: Annotated[
-        Literal["plain", "flip"] | None,
-        typer.Option(help="plain: the image; flip: and its mirror."),
+        str | None,
+        typer.Option(
+            help="plain: the image; flip: and its mirror; or a list, plain "
+            "first: plain,flip,center,center+flip,corners,scale288."
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
@@ -114,6 +166,11 @@ def run_build_cache(
 ) -> None:
     """Run the frozen backbone once over every image and its mirror.
 
+    More views come from the same decode: the center or the four corners, each
+    0.8 of both sides, and scaleN, the whole picture at N pixels, at which the
+    backbone runs too; NAME+flip is the mirror of any. A view that is added to
+    a cache is all that is computed.
+
     The seed is that of random weights. A build that was interrupted goes on
     where it stopped; one that is there already is not done again. Of a
     dataset that has changed only what is new is computed, the rest is taken
@@ -130,25 +187,30 @@ def run_build_cache(
         from embed.extract import build_cache
         from embed.images import DEFAULT_MAX_PIXELS
         from embed.sources import SourceRequest
-        from embed.views import VIEW_SETS
+        from embed.views import parse_views
 
         chosen = PRESETS[preset]
-        side = image_size or chosen.image_size
+        side = image_size or (None if backbone else chosen.image_size)
         result = build_cache(
             BuildRequest(
                 source=SourceRequest(
                     dataset=dataset or chosen.dataset,
                     data_dir=str(data_dir) if data_dir else None,
                     limit=limit,
+                    labels=str(labels) if labels else None,
+                    label_from=label_from,
+                    train_split=train_split,
+                    test_split=test_split,
                 ),
                 backbone=BackboneRequest(
                     handle=backbone or chosen.backbone,
                     weights=weights
                     or (DEFAULT_WEIGHTS if backbone else chosen.weights),
-                    image_size=(side, side),
+                    image_size=(side, side) if side else None,
                     seed=seed,
+                    cut=cut,
                 ),
-                views=VIEW_SETS[views or chosen.views],
+                views=parse_views(views or chosen.views),
                 precision=precision,
                 dtype=dtype,
                 engine=engine,
@@ -199,3 +261,4 @@ app.command("verify")(run_verify)
 app.command("diff")(run_diff)
 app.command("prune")(run_prune)
 app.command("doctor")(run_doctor)
+app.command("backbones")(run_backbones)

@@ -9,6 +9,7 @@ from embed.artifacts import make_folder
 from embed.artifacts import name_dataset
 from embed.artifacts import touch
 from embed.backbones import load_backbone
+from embed.backbones.probe import warn_of_range
 from embed.building.build import Build
 from embed.building.current import CurrentPictures
 from embed.building.folder import prepare_build_dir
@@ -102,6 +103,11 @@ def build_cache(
     require_views(request.views)
     check_source(request.source)
     backbone = load_backbone(request.backbone)
+    request = dataclasses.replace(
+        request, backbone=request.backbone.pinned(backbone)
+    )
+    for remark in backbone.remarks:
+        console.say(f"Backbone {request.backbone.handle}: {remark}")
     backbones = SizedBackbones(request.backbone, backbone)
     backbones.require(request.views)
     source = open_source(request.source)
@@ -144,6 +150,8 @@ def build_cache(
                 "where its pictures have changed."
             )
         prepare_build_dir(path, spec, is_overwrite=is_overwrite)
+        if warning := warn_of_range(backbone, request.backbone.handle):
+            console.say(warning)
         build = Build(
             request,
             spec,

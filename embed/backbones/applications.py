@@ -3,14 +3,18 @@
 import ast
 import importlib
 import inspect
-import urllib.parse
 from typing import TYPE_CHECKING
 from typing import Any
 
-import numpy as np
-
 from embed.backbones.backbone import Backbone
+from embed.backbones.handle import RANGE
+from embed.backbones.handle import Handle
+from embed.backbones.known import APPLICATIONS
+from embed.backbones.known import DEFAULT_SIDE
+from embed.backbones.known import IMAGENET_AT_ONE_SIZE
 from embed.backbones.request import BackboneRequest
+from embed.backbones.scaling import parse_range
+from embed.backbones.scaling import read_scaling
 from embed.backbones.weights import set_weights
 from embed.errors import BackboneError
 from embed.network import WAYS_OUT
@@ -20,31 +24,59 @@ from embed.spec import digest_arrays
 if TYPE_CHECKING:
     import keras
 
-PREFIX = "keras:"
-MAX_PIXEL = 255.0  # `preprocess_input` of every application takes 0 to 255.
+IMAGENET = "imagenet"
+# Set here, or by options of ours.
+RESERVED = {"include_top", "weights", "input_shape", "pooling", "name"}
+RESERVED |= {"input_tensor", "classes", "classifier_activation"}
+# Without it the network takes other pixels than its `preprocess_input` gives.
+RESERVED |= {"include_preprocessing"}
 
 
-def load_keras_backbone(request: BackboneRequest) -> Backbone:
+def load_keras_backbone(request: BackboneRequest, handle: Handle) -> Backbone:
     """Builds the network that `keras:NAME[?option=value&...]` names.
 
-    The options are arguments of its constructor, e.g. `alpha=1.4`.
+    The options are arguments of its constructor, e.g. `alpha=1.4`, and
+    `range` for weights that were trained on other pixels than its own.
 
     Raises:
         BackboneError: If there is no such network or option, or the weights
             cannot be had or do not fit.
     """
-    name, _, query = request.handle.removeprefix(PREFIX).partition("?")
+    import keras
+
+    name, options = handle.place, dict(handle.options)
     constructor = _constructor(name)
-    options = _parse_options(name, constructor, query)
-    network = _build(request, constructor, options)
-    model = _with_pixel_scaling(name, constructor, network, request.image_size)
-    if request.weights != "imagenet":
-        set_weights(network, model, request)
+    module = importlib.import_module(constructor.__module__)
+    if RANGE in options:
+        scaling = parse_range(options.pop(RANGE))
+    else:
+        scaling = read_scaling(module.preprocess_input)
+    arguments = _parse_options(name, constructor, options)
+    image_size = request.image_size or _default_size(name)
+    _check_size(request, name, image_size)
+    network = whole = _build(request, constructor, arguments, image_size)
+    full_name = request.handle
+    if request.cut is not None:
+        from embed.backbones.cut import cut_at
+
+        network = cut_at(network, request.cut)
+        full_name += f"{'&' if '?' in full_name else '?'}cut={request.cut}"
+    images = keras.Input((*image_size, 3), name="images")
+    features, remark = network(scaling.scale_tensor(images)), ""
+    if request.cut is not None:
+        from embed.backbones.cut import pool
+
+        features, remark = pool(features)
+    model = keras.Model(images, features, name=f"backbone_{name.lower()}")
+    if request.weights != IMAGENET:
+        set_weights(whole, model, request)
     model.trainable = False
     return Backbone(
-        name=request.handle,
+        name=full_name,
         model=model,
         weights_digest=digest_arrays(network.get_weights()),
+        scaling=scaling,
+        remarks=(remark,) if remark else (),
     )
 
 
@@ -65,80 +97,95 @@ def _constructor(name: str) -> Any:
     return constructor
 
 
-def _parse_options(name: str, constructor: Any, query: str) -> dict[str, Any]:
-    """Reads `alpha=1.4&depth=2` into arguments of the constructor."""
-    reserved = {"include_top", "weights", "input_shape", "pooling", "name"}
-    reserved |= {"input_tensor", "classes", "classifier_activation"}
-    accepted = set(inspect.signature(constructor).parameters) - reserved
-    options = {}
-    for key, text in urllib.parse.parse_qsl(query, keep_blank_values=True):
+def _parse_options(
+    name: str, constructor: Any, options: dict[str, str]
+) -> dict[str, Any]:
+    """Turns `alpha=1.4&depth=2` into arguments of the constructor."""
+    accepted = set(inspect.signature(constructor).parameters) - RESERVED
+    arguments = {}
+    for key, text in options.items():
         if key not in accepted:
             raise BackboneError(
                 f"The network {name} has no option {key!r}. Expected: one of "
-                f"{sorted(accepted)}. Write `--backbone keras:{name}"
+                f"{sorted([*accepted, RANGE])}. Write `--backbone keras:{name}"
                 "[?option=value]`."
             )
         try:
-            options[key] = ast.literal_eval(text)
+            arguments[key] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            options[key] = text
-    return options
+            arguments[key] = text
+    return arguments
+
+
+def _default_size(name: str) -> tuple[int, int]:
+    known = APPLICATIONS.get(name)
+    side = known.side if known else DEFAULT_SIDE
+    return side, side
+
+
+def _check_size(
+    request: BackboneRequest, name: str, image_size: tuple[int, int]
+) -> None:
+    """Refuses sizes that a network does not take, before anything is fetched.
+
+    Raises:
+        BackboneError: If this is one.
+    """
+    known = APPLICATIONS.get(name)
+    if known is None:
+        return
+    if min(image_size) < known.min_side:
+        raise BackboneError(
+            f"The images are too small for the backbone {request.handle}. "
+            f"Expected: {known.min_side} px or more, and {known.side} px as "
+            f"it was trained. Received: {image_size}. Try another "
+            f"`--image-size`, e.g. `--image-size {known.side}`."
+        )
+    own = known.side, known.side
+    if (
+        name in IMAGENET_AT_ONE_SIZE
+        and request.weights == IMAGENET
+        and image_size != own
+    ):
+        raise BackboneError(
+            f"The ImageNet weights of {request.handle} are given for one size "
+            f"alone. Expected: {own}. Received: {image_size}. Run again with "
+            f"`--image-size {known.side}`."
+        )
 
 
 def _build(
-    request: BackboneRequest, constructor: Any, options: dict[str, Any]
+    request: BackboneRequest,
+    constructor: Any,
+    arguments: dict[str, Any],
+    image_size: tuple[int, int],
 ) -> "keras.Model":
-    weights = "imagenet" if request.weights == "imagenet" else None
-    try:
+    def build(weights: str | None) -> "keras.Model":
         with limit_silence():
             return constructor(
                 include_top=False,
                 weights=weights,
-                input_shape=(*request.image_size, 3),
-                pooling="avg",
-                **options,
+                input_shape=(*image_size, 3),
+                pooling=None if request.cut else "avg",
+                **arguments,
             )
+
+    try:
+        return build(IMAGENET if request.weights == IMAGENET else None)
     except Exception as error:  # Networks raise anything for a wrong option.
-        raise BackboneError(
-            f"The backbone {request.handle} could not be built with weights "
-            f"{request.weights} at {request.image_size}: {error}. Try another "
-            f"`--image-size`, or `--weights random`. {WAYS_OUT}"
-        ) from error
-
-
-def _with_pixel_scaling(
-    name: str,
-    constructor: Any,
-    network: "keras.Model",
-    image_size: tuple[int, int],
-) -> "keras.Model":
-    """Puts the network's own preprocessing in front of it.
-
-    `preprocess_input` is affine in each channel, possibly with the channels
-    reversed (RGB to BGR): three pictures of one colour tell scale, offset and
-    order, so that no table of networks has to be kept.
-    """
-    import keras
-
-    module = importlib.import_module(constructor.__module__)
-    black = np.zeros((1, 1, 1, 3), np.float32)
-    offset = module.preprocess_input(black.copy()).reshape(3)
-    gains = np.stack(
-        [
-            module.preprocess_input(
-                black + MAX_PIXEL * np.eye(3, dtype=np.float32)[channel]
-            ).reshape(3)
-            - offset
-            for channel in range(3)
-        ]
-    )
-    is_reversed = abs(gains[0, 0]) < abs(gains[0, 2])
-    scale = np.diag(gains[:, ::-1] if is_reversed else gains)
-    images = keras.Input((*image_size, 3), name="images")
-    x = keras.ops.flip(images, axis=-1) if is_reversed else images
-    if is_reversed:
-        scale = scale[::-1]
-    x = keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="pixels")(
-        x
-    )
-    return keras.Model(images, network(x), name=f"backbone_{name.lower()}")
+        failure = error
+    detail = str(failure).strip().rstrip(".")
+    if request.weights == IMAGENET:
+        try:
+            build(None)
+        except Exception as error:
+            failure = error
+        else:
+            raise BackboneError(
+                f"The ImageNet weights of {request.handle} could not be had: "
+                f"{detail}. {WAYS_OUT}"
+            ) from failure
+    raise BackboneError(
+        f"The backbone {request.handle} could not be built at {image_size}: "
+        f"{detail}. Try another `--image-size`, or other options."
+    ) from failure

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embed.backbones.scaling import UNIT
+from embed.backbones.scaling import PixelScaling
+
 if TYPE_CHECKING:
     import keras
 
@@ -17,16 +20,21 @@ class Backbone:
     """A frozen model with its own pixel scaling and pooling inside.
 
     Args:
-        name: What the fingerprint calls it: the handle, or `hub:local` for a
-            directory, whose place changes nothing.
+        name: What the fingerprint calls it: the handle, or `KIND:local` for a
+            file or directory, whose place changes nothing. All that changes
+            a vector and is not in the weights is in it.
         model: Keras model, float32 images `(batch, height, width, 3)` in
             [0, 1] to features `(batch, feature_dim)`; not trainable.
         weights_digest: SHA-256 of its weights.
+        scaling: The pixel scaling inside.
+        remarks: What was found out or decided, for whoever builds a cache.
     """
 
     name: str
     model: "keras.Model"
     weights_digest: str
+    scaling: PixelScaling = UNIT
+    remarks: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -16,11 +16,21 @@ import tensorflow as tf
 
 from embed.backbones.backbone import Backbone
 from embed.backbones.fetch import fetch
+from embed.backbones.handle import HUB
+from embed.backbones.handle import KAGGLE
+from embed.backbones.handle import LOCAL
+from embed.backbones.handle import RANGE
+from embed.backbones.handle import join_handle
+from embed.backbones.kaggle import fetch_from_kaggle
+from embed.backbones.kaggle import name_version
+from embed.backbones.known import DEFAULT_SIDE
 from embed.backbones.module import digest_directory
 from embed.backbones.module import load_module
+from embed.backbones.scaling import UNIT
+from embed.backbones.scaling import parse_range
 from embed.errors import BackboneError
 
-LOCAL_NAME = "hub:local"  # A directory's place changes no vector.
+IMAGES_SHAPE = ("batch", "height", "width", 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,33 +115,28 @@ class HubModule(keras.layers.Layer):
         )
 
 
-def load_hub_backbone(address: str, image_size: tuple[int, int]) -> Backbone:
+def load_hub_backbone(
+    address: str,
+    image_size: tuple[int, int] | None = None,
+    *,
+    kind: str = HUB,
+    options: dict[str, str] | None = None,
+) -> Backbone:
     """Resolves a module and wraps it as a backbone.
 
     Args:
-        address: TF-Hub or Kaggle address, or a local SavedModel directory.
-        image_size: `(height, width)` in pixels.
+        address: TF-Hub address, or a local SavedModel directory; of kind
+            `kaggle` the name of a module there.
+        image_size: `(height, width)` in pixels; default: the module's own.
+        kind: `hub` or `kaggle`.
+        options: Of the handle.
 
     Raises:
         BackboneError: If it cannot be resolved, loaded or called.
     """
-    local = Path(address).expanduser()
-    if local.is_dir():
-        directory, name = local, LOCAL_NAME
-        advice = "Give a whole one with `--backbone hub:DIR`."
-    elif "://" in address:
-        directory, name = fetch(address), f"hub:{address}"
-        advice = (
-            f"It is what is kept of {address}: delete that folder and run "
-            "again, or give a local SavedModel with `--backbone hub:DIR`."
-        )
-    else:
-        raise BackboneError(
-            f"There is no directory {address}. Expected: a SavedModel "
-            "directory, or an address such as https://tfhub.dev/... Give one "
-            "with `--backbone hub:DIR`."
-        )
+    directory, name, advice = _resolve(kind, address)
     module = load_module(directory, advice)
+    image_size = image_size or _own_size(module)
     try:
         features = module(tf.zeros((1, *image_size, 3)), training=False)
         (_, feature_dim) = features.shape
@@ -142,10 +147,81 @@ def load_hub_backbone(address: str, image_size: tuple[int, int]) -> Backbone:
             f"(batch, feature_dim). Received: {type(error).__name__}: {error}."
             " Give another with `--backbone`, or another `--image-size`."
         ) from error
+    return wrap_module(
+        module,
+        feature_dim,
+        image_size,
+        name=name,
+        digest=digest_directory(directory),
+        options=options or {},
+    )
+
+
+def wrap_module(
+    module: Any,
+    feature_dim: int,
+    image_size: tuple[int, int],
+    *,
+    name: str,
+    digest: str,
+    options: dict[str, str],
+    remarks: tuple[str, ...] = (),
+) -> Backbone:
+    """Makes a backbone of what can be called.
+
+    Args:
+        module: Images to features, with `variables`.
+        feature_dim: Number of features a vector.
+        image_size: `(height, width)` in pixels.
+        name: What the fingerprint calls it, without options.
+        digest: Of its weights and graph.
+        options: Of the handle.
+        remarks: See `Backbone`.
+    """
+    scaling = parse_range(options[RANGE]) if RANGE in options else UNIT
     images = keras.Input((*image_size, 3), name="images")
     layer = HubModule(feature_dim, module, name="module")
-    model = keras.Model(images, layer(images), name="backbone_hub")
+    features = layer(scaling.scale_tensor(images))
+    model = keras.Model(images, features, name="backbone_hub")
     model.trainable = False
+    kind, _, place = name.partition(":")
     return Backbone(
-        name=name, model=model, weights_digest=digest_directory(directory)
+        name=join_handle(kind, place, options),
+        model=model,
+        weights_digest=digest,
+        scaling=scaling,
+        remarks=remarks,
     )
+
+
+def _resolve(kind: str, address: str) -> tuple[Path, str, str]:
+    """Returns a module's directory, its name, and advice for a bad one."""
+    kept = (
+        f"It is what is kept of {address}: delete that folder and run again, "
+        "or give a local SavedModel with `--backbone hub:DIR`."
+    )
+    if kind == KAGGLE:
+        directory = fetch_from_kaggle(address)
+        return directory, f"{KAGGLE}:{name_version(address, directory)}", kept
+    local = Path(address).expanduser()
+    if local.is_dir():
+        advice = "Give a whole one with `--backbone hub:DIR`."
+        return local, f"{HUB}:{LOCAL}", advice
+    if "://" in address:
+        return fetch(address), f"{HUB}:{address}", kept
+    raise BackboneError(
+        f"There is no directory {address}. Expected: a SavedModel "
+        "directory, or an address such as https://tfhub.dev/... Give one "
+        "with `--backbone hub:DIR`."
+    )
+
+
+def _own_size(module: Any) -> tuple[int, int]:
+    """Returns the size that a module was saved for, if it is fixed."""
+    for concrete in getattr(module.__call__, "concrete_functions", ()):
+        for spec in tf.nest.flatten(concrete.structured_input_signature):
+            shape = getattr(spec, "shape", tf.TensorShape(None))
+            if shape.rank == len(IMAGES_SHAPE) and None not in shape[1:3]:
+                height, width = shape[1:3]
+                return int(height), int(width)
+    return DEFAULT_SIDE, DEFAULT_SIDE

@@ -22,6 +22,28 @@ def load_module(directory: Path, advice: str) -> Any:
     Raises:
         BackboneError: If it is not whole, or cannot be called.
     """
+    module = load_saved_model(directory, advice)
+    if not callable(module) or not hasattr(module, "variables"):
+        raise BackboneError(
+            f"The SavedModel {directory} cannot be called. Expected: TF2 "
+            "format, with `__call__(images, training)` and `variables`, as "
+            "TF-Hub feature vectors have from version 4 on. Give another with "
+            "`--backbone`, or, where it has a serving signature, as "
+            "`--backbone savedmodel:DIR`."
+        )
+    return module
+
+
+def load_saved_model(directory: Path, advice: str) -> Any:
+    """Loads any SavedModel.
+
+    Args:
+        directory: Where it lies.
+        advice: What a user can do when it is none.
+
+    Raises:
+        BackboneError: If it is not whole.
+    """
     missing = [n for n in SAVED_MODEL_FILES if not (directory / n).is_file()]
     if missing:
         raise BackboneError(
@@ -29,20 +51,12 @@ def load_module(directory: Path, advice: str) -> Any:
             f"{list(SAVED_MODEL_FILES)}. Missing: {missing}. {advice}"
         )
     try:
-        module = import_hub().load(str(directory))
+        return import_hub().load(str(directory))
     except Exception as error:  # TensorFlow raises anything for a bad file.
         raise BackboneError(
             f"The SavedModel {directory} cannot be loaded: "
             f"{type(error).__name__}: {error}. {advice}"
         ) from error
-    if not callable(module) or not hasattr(module, "variables"):
-        raise BackboneError(
-            f"The SavedModel {directory} cannot be called. Expected: TF2 "
-            "format, with `__call__(images, training)` and `variables`, as "
-            "TF-Hub feature vectors have from version 4 on. Give another with "
-            "`--backbone`."
-        )
-    return module
 
 
 def digest_directory(directory: Path) -> str:

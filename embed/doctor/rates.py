@@ -22,7 +22,7 @@ def look_at_rates(subject: Subject) -> dict[str, Any]:
         provenance, spec = cache.provenance, cache.spec
         is_like = (
             provenance.backbone.handle == subject.backbone
-            and provenance.backbone.image_size[0] == subject.image_size
+            and spec.image_size[0] == subject.image_size
             and provenance.host == host_name()
             and spec.precision == "float32"
         )

@@ -9,7 +9,7 @@ import pytest
 
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
-from embed.backbones.applications import _with_pixel_scaling
+from embed.backbones.scaling import read_scaling
 from embed.errors import BackboneError
 
 SIZE = (32, 32)
@@ -50,13 +50,17 @@ def test_pixels_are_scaled_as_the_network_was_trained(name):
     """
     constructor = getattr(keras.applications, name)
     module = importlib.import_module(constructor.__module__)
-    network = keras.Sequential([keras.Input((*SIZE, 3))])  # Answers its input.
-    images = draw_images()
+    images, taken = draw_images(), keras.Input((*SIZE, 3))
 
-    model = _with_pixel_scaling(name, constructor, network, SIZE)
+    scaling = read_scaling(module.preprocess_input)
 
     expected = module.preprocess_input(255 * images)
+    model = keras.Model(taken, scaling.scale_tensor(taken))
     np.testing.assert_allclose(model(images), expected, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(
+        scaling.scale_array(images), expected, rtol=1e-5, atol=1e-3
+    )
+    np.testing.assert_allclose(scaling.undo(expected), images, atol=1e-5)
 
 
 def test_scaled_pixels_reach_the_network(backbone):
@@ -147,7 +151,8 @@ def test_modules_are_no_networks(name):
 def test_unknown_option(option):
     """The message lists the options that the network takes."""
     with pytest.raises(
-        BackboneError, match=r"one of \['alpha'\]. Write `--backbone keras:"
+        BackboneError,
+        match=r"one of \['alpha', 'range'\]. Write `--backbone keras:",
     ):
         load(f"keras:MobileNetV2?{option}")
 
