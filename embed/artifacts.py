@@ -24,6 +24,7 @@ from embed.cache import FeatureCache
 from embed.cache import open_cache
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
+from embed.errors import SourceError
 from embed.errors import StaleCacheError
 from embed.errors import StorageError
 from embed.spec import CacheSpec
@@ -34,6 +35,8 @@ CACHES, SEARCHES, RUNS, MODELS = "caches", "searches", "runs", "models"
 # Among runs and searches, one level deeper than the finished: nothing looks
 # there for them.
 BUILDING = ".building"
+PATTERN = re.compile(r"[*?{]")
+DATASET_SUFFIXES = (".parquet", ".tar")
 
 
 def newest_first(artifacts_dir: Path, pattern: str) -> list[Path]:
@@ -46,9 +49,16 @@ def newest_first(artifacts_dir: Path, pattern: str) -> list[Path]:
 
 
 def name_dataset(handle: str) -> str:
-    """Returns the part of a dataset's handle that names files for people."""
-    words = handle.rstrip("/").replace(":", "/").split("/")
-    return re.sub(r"[^A-Za-z0-9_.]+", "_", words[-1])
+    """Returns the part of a dataset's handle that names files for people.
+
+    The last part of its path, and of a pattern of shards their folder.
+    """
+    kind, _, name = handle.rstrip("/").partition(":")
+    words = [w for w in name.split("/") if w and not PATTERN.search(w)]
+    word = words[-1] if words else kind
+    for suffix in DATASET_SUFFIXES:
+        word = word.removesuffix(suffix)
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", word)
 
 
 def touch(path: Path) -> None:
@@ -85,6 +95,35 @@ def find_cache(artifacts_dir: Path, cache_path: Path | None) -> FeatureCache:
         StaleCacheError: If it is of another schema.
     """
     return open_cache(find_cache_path(artifacts_dir, cache_path))
+
+
+def find_labelled_cache(
+    artifacts_dir: Path, cache_path: Path | None
+) -> FeatureCache:
+    """Opens the cache that is named, or else the newest that has labels.
+
+    Raises:
+        MissingArtifactError: If there is none.
+        CorruptCacheError: If it is no whole cache.
+        StaleCacheError: If it is of another schema.
+        SourceError: If the one that was named has no labels.
+    """
+    unlabelled: FeatureCache | None = None
+    if cache_path is None:
+        for path in newest_first(artifacts_dir, f"{CACHES}/*.h5"):
+            cache = open_cache(path)
+            if cache.spec.is_labelled:
+                return cache
+            unlabelled = unlabelled or cache
+    cache = unlabelled or find_cache(artifacts_dir, cache_path)
+    if not cache.spec.is_labelled:
+        raise SourceError(
+            f"The pictures of the cache {cache.path} have no labels. "
+            "Expected: a cache with classes, to train and to be judged on. "
+            f"Build one with `{BUILD_COMMAND}`, or name one with `--cache "
+            "PATH`."
+        )
+    return cache
 
 
 def find_cache_path(artifacts_dir: Path, cache_path: Path | None) -> Path:

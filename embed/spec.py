@@ -39,8 +39,9 @@ class CacheSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
         dataset: Name of the source, e.g. `"tfds:oxford_iiit_pet"`; of a
             folder its kind alone, so that moving it changes nothing.
         dataset_version: Version of the source, `""` where it has none.
-        class_names: Names by class index.
-        splits: Rows by split, `train` and `test`.
+        class_names: Names by class index; none where there are no labels.
+        splits: Rows by split, `train` and `test`; of pictures without labels
+            `unlabelled` alone.
         backbone: Handle of the backbone, e.g. `"keras:MobileNetV2"`.
         weights_digest: SHA-256 of the backbone's weights.
         image_size: `(height, width)` in pixels, as the backbone receives them.
@@ -65,6 +66,11 @@ class CacheSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     precision: str = "float32"
     dtype: str = "float32"
     schema_version: int = SCHEMA
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether pictures have classes, and there are `train` and `test`."""
+        return bool(self.class_names)
 
     def to_json(self) -> str:
         """Returns the canonical text: keys sorted, defaults written out."""
@@ -142,9 +148,12 @@ def is_served_by(wanted: CacheSpec, held: CacheSpec) -> bool:
 def is_kin(spec: CacheSpec, other: CacheSpec) -> bool:
     """Tells whether two caches hold equal vectors of equal pictures.
 
-    Pictures, labels and class names may differ, and views in part.
+    Pictures, labels and class names may differ, and views in part; one has
+    labels if the other has.
     """
     if not set(spec.views) & set(other.views):
+        return False
+    if spec.splits.keys() != other.splits.keys():
         return False
     return spec == other.model_copy(
         update={

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from embed.artifacts import RUNS
 from embed.artifacts import SEARCHES
-from embed.artifacts import find_cache
 from embed.artifacts import find_cache_of
+from embed.artifacts import find_labelled_cache
 from embed.artifacts import newest_first
 from embed.cache import FeatureCache
-from embed.cache import open_cache
 from embed.console import Console
 from head.refit import require_chosen_on
 from head.refit import train_run
@@ -63,7 +62,7 @@ def find_run_and_cache(
         StaleCacheError: If the run was made on another cache.
     """
     if cache_path is not None:
-        cache = open_cache(cache_path)
+        cache = find_labelled_cache(artifacts_dir, cache_path)
         return find_run(artifacts_dir, run_dir, cache), cache
     run = find_run(artifacts_dir, run_dir)
     return run, _cache_of(run, artifacts_dir)
@@ -87,7 +86,9 @@ def find_or_train_run(
         MissingArtifactError: If there is neither.
         StaleCacheError: If they were made on other caches than is given.
     """
-    given = open_cache(cache_path) if cache_path else None
+    given = None
+    if cache_path is not None:
+        given = find_labelled_cache(artifacts_dir, cache_path)
     wanted = given.fingerprint if given else None
     best = None if run_dir else _newest_best(artifacts_dir, wanted)
     run_time = _newest_run_time(artifacts_dir, wanted)
@@ -104,7 +105,7 @@ def find_or_train_run(
         if cache_path is None and spec.fingerprint is not None:
             cache = find_cache_of(artifacts_dir, spec.fingerprint)
         else:
-            cache = find_cache(artifacts_dir, cache_path)
+            cache = find_labelled_cache(artifacts_dir, cache_path)
         console.say(f"Training the winner of the last search, {path}.")
     prepare_threads(  # As the search did: the same seed, the same bits.
         feature_dim=cache.feature_dim,

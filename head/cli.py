@@ -63,7 +63,7 @@ def run_train(
     with command(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
-        from embed.artifacts import find_cache
+        from embed.artifacts import find_labelled_cache
         from embed.devices import prepare_devices
         from embed.errors import PipelineError
         from embed.origin import load_backbone_of
@@ -73,7 +73,7 @@ def run_train(
         from head.stitch import summarize
         from head.training.train import prepare_threads
 
-        features = find_cache(artifacts, cache)
+        features = find_labelled_cache(artifacts, cache)
         console.say(f"Cache: {features.path}.")
         head_spec, origin = choose_spec(artifacts, features, spec, recipe)
         prepare_threads(

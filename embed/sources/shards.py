@@ -23,6 +23,7 @@ LABEL_KEY = "label"  # Of a document, unless another one is named.
 MAX_SHARDS = 1_000_000  # Of a pattern: more is a slip of the keys.
 BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(\d+)\.\.(\d+)")
+END = bytes(tarfile.BLOCKSIZE)  # Without it tarfile takes a cut for the end.
 Stamp = tuple[int, int, int]
 
 
@@ -164,6 +165,8 @@ def read_shard(path: Path, name: str, label_key: str | None) -> Shard:
                         labels[key] = label
                 else:
                     others.append((key, member.name))
+            if os.pread(file.fileno(), tarfile.BLOCKSIZE, tar.offset) != END:
+                raise tarfile.ReadError("it has no end, so it was cut")
     except (tarfile.TarError, OSError) as error:
         raise SourceError(
             f"The shard {path} cannot be read: {error}. Expected: a whole tar "

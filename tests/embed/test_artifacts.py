@@ -7,8 +7,10 @@ import pytest
 
 from embed.artifacts import find_cache
 from embed.artifacts import find_cache_of
+from embed.artifacts import find_labelled_cache
 from embed.artifacts import iterate_caches
 from embed.artifacts import make_folder
+from embed.artifacts import name_dataset
 from embed.artifacts import newest_first
 from embed.artifacts import replace_folder
 from embed.artifacts import touch
@@ -16,6 +18,7 @@ from embed.artifacts import write_text
 from embed.cache import FeatureCache
 from embed.errors import CorruptCacheError
 from embed.errors import MissingArtifactError
+from embed.errors import SourceError
 from embed.errors import StorageError
 
 
@@ -91,6 +94,43 @@ def test_newest_cache_is_corrupt(tiny_cache, tmp_path):
 
     with pytest.raises(CorruptCacheError, match=r"zzz.h5 is corrupt"):
         find_cache(tmp_path / "artifacts", None)
+
+
+def test_newest_cache_with_labels(draw_cache, tmp_path):
+    """One without is passed over, and refused where it is the only one."""
+    caches = tmp_path / "caches"
+    caches.mkdir()
+    draw_cache(caches / "without.h5", class_names=())
+    os.utime(caches / "without.h5", (2e9, 2e9))
+
+    with pytest.raises(SourceError, match=r"no labels.*`--cache PATH`"):
+        find_labelled_cache(tmp_path, None)
+    draw_cache(caches / "with.h5")
+
+    assert find_labelled_cache(tmp_path, None).path == caches / "with.h5"
+    with pytest.raises(SourceError, match=r"no labels.*`--cache PATH`"):
+        find_labelled_cache(tmp_path, caches / "without.h5")
+
+
+@pytest.mark.parametrize(
+    ("handle", "name"),
+    {
+        "digits": "digits",
+        "tfds:oxford_iiit_pet": "oxford_iiit_pet",
+        "tfds:oxford_iiit_pet:4.0.0": "oxford_iiit_pet_4.0.0",
+        "folder:/data/birds of 2026/": "birds_of_2026",
+        "hf:user/birds:small": "birds_small",
+        "hf:/data/birds.parquet": "birds",
+        "hf": "hf",
+        "wds:/data/birds": "birds",
+        "wds:/data/birds.tar": "birds",
+        "wds:/data/birds/train-{000..003}.tar": "birds",
+        "wds:*.tar": "wds",
+    }.items(),
+)
+def test_names_for_people(handle, name):
+    """A cache is called what its pictures are called."""
+    assert name_dataset(handle) == name
 
 
 def test_find_by_fingerprint(tiny_cache, tmp_path):

@@ -173,6 +173,49 @@ def test_stamps_are_those_of_the_files(source, data_dir):
     assert stamps.tolist() == [expected] * NUM_IMAGES["test"]
 
 
+@pytest.mark.parametrize("rows", [[0], [4, 5], [3, 6, 7], range(9)])
+def test_parts_of_splits(source, data_dir, rows):
+    """`--train-split` and `--test-split` take what `tfds.load` takes."""
+    whole = numbers_of(source, "train")
+    parts = TfdsSource(
+        "tiny_pets",
+        str(data_dir),
+        split_names={"train": "train[:5]+test[1:]", "test": "train[50%:]"},
+    )
+
+    train = [*whole[:5], *numbers_of(source, "test")[1:]]
+    assert numbers_of(parts, "train") == train
+    assert numbers_of(parts, "test") == whole[6:]
+    expected = [
+        encoded_picture("train" if row < 5 else "test", train[row])
+        for row in rows
+    ]
+    assert [p.encoded for p in parts.read("train", rows)] == expected
+    assert (parts.stamps("train") != source.stamps("train")[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"train_split": "train[:80%", "test_split": "test"}, r"train\[:80%\]"),
+        (
+            {"test_split": "validation"},
+            "no split 'validation'.*'test', 'train'",
+        ),
+        ({"test_split": "train[50%:]"}, "'train' in common"),
+        ({"label_from": "file_name"}, r"no ClassLabel .*\['label'\]"),
+    ],
+)
+def test_options_are_checked_before_anything_is_read(data_dir, options, match):
+    """A misspelt split or feature is told with those that there are."""
+    request = SourceRequest(
+        dataset="tfds:tiny_pets", data_dir=str(data_dir), **options
+    )
+
+    with pytest.raises(SourceError, match=match):
+        check_source(request)
+
+
 @pytest.fixture(name="copied")
 def _copied(data_dir, tmp_path):
     """A source of its own, and the file of its test split."""
@@ -259,3 +302,21 @@ def test_real_pictures(pets_dir):
         assert len(breeds) == 37
         (picture,) = source.read(split, [700])
         assert Image.open(io.BytesIO(picture.encoded)).format == "JPEG"
+
+
+@pytest.mark.real
+def test_real_pictures_by_another_label_and_other_splits(pets_dir):
+    """Cats and dogs, on parts of the train split."""
+    source = open_source(
+        SourceRequest(
+            dataset="tfds:oxford_iiit_pet",
+            data_dir=str(pets_dir),
+            label_from="species",
+            train_split="train[:80%]",
+            test_split="train[80%:]",
+        )
+    )
+
+    counts = {name: len(i.labels) for name, i in source.splits.items()}
+    assert counts == {"train": 2368, "test": 592}
+    assert len(source.class_names) == 2
