@@ -96,7 +96,8 @@ def _draw_cache():
 
     Takes the path and by name the numbers of images, `num_train` and
     `num_test`, a `seed`, whether the classes come one after the other
-    (`is_sorted`) and any field of the `CacheSpec`.
+    (`is_sorted`), how wide the clouds are (`noise`) and any field of the
+    `CacheSpec`.
     """
     return draw_cache
 
@@ -164,9 +165,16 @@ def _in_time():
 
 
 def draw_cache(
-    path, *, num_train=60, num_test=30, seed=0, is_sorted=False, **fields
+    path,
+    *,
+    num_train=60,
+    num_test=30,
+    seed=0,
+    is_sorted=False,
+    noise=NOISE,
+    **fields,
 ):
-    """Writes a cache of 3 classes, 2 views and 8 features."""
+    """Writes a cache of 3 classes, 2 views unless said, and 8 features."""
     from embed.backbones.request import BackboneRequest
     from embed.cache import open_cache
     from embed.provenance import Provenance
@@ -185,10 +193,11 @@ def draw_cache(
     for split, num_images in {"train": num_train, "test": num_test}.items():
         labels = np.arange(num_images, dtype=np.int32) % len(CLASS_NAMES)
         labels = np.sort(labels) if is_sorted else labels
-        noise = NOISE * rng.normal(size=(num_images, 2, POINTS_DIM))
+        num_views = len(fields.get("views", ("plain", "flip")))
+        cloud = noise * rng.normal(size=(num_images, num_views, POINTS_DIM))
         ids = [f"{split}-{seed}-{number}" for number in range(num_images)]
         rows = FeatureRows(
-            features=(centers[labels][:, None] + noise).astype(np.float32),
+            features=(centers[labels][:, None] + cloud).astype(np.float32),
             content_digests=np.zeros((num_images, DIGEST_BYTES), np.uint8),
             is_oriented=np.zeros(num_images, np.bool_),
         )

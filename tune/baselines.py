@@ -14,6 +14,7 @@ here are of 5-fold cross-validation of the train split, on 2 cores.
 import time
 import warnings
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 
 import numpy as np
@@ -36,6 +37,7 @@ MAX_ITERATIONS = 40
 # usual 1e-4 half of the path would count as converged where it starts.
 TOLERANCE = 1e-6
 
+NAMES = ("ridge", "logistic", "nearest_mean", "knn")
 WITH_PROBABILITIES = ("logistic",)  # Of knn most are 0, the loss infinite.
 # What a class without training rows gets, so that no loss is infinite.
 LOG_NOTHING = float(np.log(np.finfo(np.float32).eps))
@@ -67,15 +69,17 @@ def run_baselines(
     val: Rows,
     *,
     num_classes: int,
+    names: Collection[str] = NAMES,
     on_done: Callable[[BaselineResult], None] | None = None,
 ) -> list[BaselineResult]:
-    """Fits every baseline along its path of settings.
+    """Fits baselines along their paths of settings.
 
     Args:
         train: Rows to fit on: all views, but `logistic` view 0 alone. Copies
             take up to three times their memory.
         val: Rows to score by, view 0; they choose the settings.
         num_classes: Number of classes; not all of them must occur.
+        names: Which of `NAMES`.
         on_done: Called after each baseline with its result.
 
     Returns:
@@ -88,6 +92,8 @@ def run_baselines(
     points, val_points = map(_transform, (train.features, val.features[:, 0]))
     results = []
     for name, fit in _FITS.items():
+        if name not in names:
+            continue
         began = time.monotonic()
         scored = []
         for setting, outputs in fit(points, targets, val_points):

@@ -26,6 +26,7 @@ from embed.console import VerboseOption
 from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
+from tune.comparing.command import run_compare
 
 if TYPE_CHECKING:
     from embed.cache import FeatureCache
@@ -283,3 +284,6 @@ def run_results(
         console.result(
             payload, f"{format_table(result)}\n{describe_outcome(result)}"
         )
+
+
+app.command("compare")(run_compare)

@@ -25,6 +25,7 @@ BASELINES = "baselines.json"
 # Of the free memory, that the training features may take: baselines take up to
 # three times as much on top.
 MEMORY_SHARE = 0.25
+NOT_IN_MEMORY = "the features are not held in memory."
 
 
 class Comparison(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -64,14 +65,10 @@ def compare(
     if found := read_baselines(folder, fingerprint):
         return found
     if not isinstance(train, Rows) or not isinstance(val, Rows):
-        console.say("No baselines: they need the features in memory.")
+        console.say(f"No baselines: {NOT_IN_MEMORY}")
         return []
-    num_bytes, limit = train.features.nbytes, int(MEMORY_SHARE * free_memory())
-    if num_bytes > limit:
-        console.say(
-            f"No baselines: the {format_size(num_bytes)} of training features "
-            f"are more than a quarter of the free memory, {format_size(limit)}."
-        )
+    if obstacle := find_obstacle(train):
+        console.say(f"No baselines: {obstacle}")
         return []
     results = run_baselines(
         train,
@@ -82,6 +79,17 @@ def compare(
     comparison = Comparison(fingerprint=fingerprint, baselines=results)
     write_text(folder / BASELINES, comparison.model_dump_json(indent=2))
     return results
+
+
+def find_obstacle(train: Rows) -> str:
+    """Returns why there is no memory for baselines of rows, or `""`."""
+    num_bytes, limit = train.features.nbytes, int(MEMORY_SHARE * free_memory())
+    if num_bytes <= limit:
+        return ""
+    return (
+        f"the {format_size(num_bytes)} of training features are more than a "
+        f"quarter of the free memory, {format_size(limit)}."
+    )
 
 
 def read_baselines(folder: Path, fingerprint: str) -> list[BaselineResult]:

@@ -171,7 +171,7 @@ def test_choices_are_those_of_the_spec():
     assert cli.OracleName == OracleName
 
 
-@pytest.mark.parametrize("words", [[], ["search"], ["results"]])
+@pytest.mark.parametrize("words", [[], ["search"], ["results"], ["compare"]])
 def test_help_answers_at_once(words):
     """It says what to type, in under half a second."""
     seconds = []

@@ -1,0 +1,185 @@
+"""Compare caches: the same head on each, judged on the same images.
+
+In `comparisons/NAME/`, beside the caches:
+
+    comparison.png     accuracy against the rate of the backbone
+    comparison.json    a `CacheComparison`; written last
+
+Every cache gets the same recipe and the same seeds. A head that was searched
+on one of them would be ahead by its luck on the very images that judge. Whether
+an image is in the validation split depends on its id alone, so that all heads
+answer the same ones. The test split chooses nothing, and is not read.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pydantic
+
+from embed.artifacts import replace_folder
+from embed.artifacts import touch
+from embed.cache import FeatureCache
+from embed.console import Console
+from embed.errors import PipelineError
+from head.evaluating.intervals import find_interval
+from head.spec import HeadSpec
+from head.training.train import prepare_threads
+from tune.comparing.contest import Contest
+from tune.comparing.pictures import require_same_pictures
+from tune.comparing.record import CacheComparison
+from tune.comparing.record import Contestant
+
+COMPARISONS = "comparisons"
+RECORD, PICTURE = "comparison.json", "comparison.png"
+NAME_DIGITS = 10  # Of the digest in a comparison's name: 40 bits.
+
+
+def compare_heads(
+    caches: Sequence[FeatureCache],
+    *,
+    spec: HeadSpec,
+    seeds: Sequence[int],
+    artifacts_dir: Path,
+    memory_limit: int | None = None,
+    is_overwrite: bool = False,
+    console: Console | None = None,
+) -> tuple[Path, CacheComparison]:
+    """Trains a head on each cache, or finds where that was done.
+
+    Args:
+        caches: Two at least; the first is what the others are compared with.
+        spec: The head.
+        seeds: With which to train it on each.
+        artifacts_dir: Folder of everything written.
+        memory_limit: Bytes that features may take; more are streamed.
+            Default: half of the memory that is free.
+        is_overwrite: Whether to do again what was done.
+        console: Receives progress and remarks.
+
+    Returns:
+        The folder of the comparison, and what it came to.
+
+    Raises:
+        IncomparableError: If they are not of the same pictures.
+        DivergedError: If a training diverged.
+        PipelineError: If there are too few caches or images.
+    """
+    console = console or Console(is_quiet=True)
+    if len(caches) < 2:
+        raise PipelineError(
+            "There is nothing to compare. Expected: two caches at least. "
+            f"Received: {len(caches)}. Name each with `--cache PATH`; "
+            "`python -m embed list` shows them."
+        )
+    for other in caches[1:]:
+        require_same_pictures(caches[0], other)
+    spec = spec.with_fingerprint(None)
+    folder = artifacts_dir / COMPARISONS / _name(caches, spec, seeds)
+    if not is_overwrite and (folder / RECORD).is_file():
+        console.say(f"The comparison {folder} is of exactly this already.")
+        touch(folder / RECORD)
+        return folder, _read(folder / RECORD, caches)
+    comparison = _compare(caches, spec, seeds, memory_limit, console)
+    from tune.comparing.plot import draw_comparison
+
+    with replace_folder(folder) as part:
+        draw_comparison(comparison, part / PICTURE)
+        text = comparison.model_dump_json(indent=2)
+        (part / RECORD).write_text(text, "utf-8")
+    return folder, comparison
+
+
+def _compare(
+    caches: Sequence[FeatureCache],
+    spec: HeadSpec,
+    seeds: Sequence[int],
+    memory_limit: int | None,
+    console: Console,
+) -> CacheComparison:
+    prepare_threads(
+        feature_dim=max(cache.feature_dim for cache in caches),
+        num_classes=len(caches[0].spec.class_names),
+    )
+    began = time.monotonic()
+    contestants: list[Contestant] = []
+    first: np.ndarray | None = None
+    num_val = 0
+    num_epochs = sum(member.epochs for member in spec.members)
+    total = len(caches) * len(seeds) * num_epochs
+    with console.progress("Training", total, "epochs") as progress:
+        for cache in caches:
+            console.say(f"Cache: {cache.path}.")
+            contest = Contest(
+                cache, spec, memory_limit=memory_limit, console=console
+            )
+            for seed in seeds:
+                contest.train(seed, lambda _: progress.advance())
+            drawn = contest.resample()
+            found = contest.judge(drawn)
+            if first is None:
+                first, num_val = drawn, contest.num_val
+            else:
+                found = _add_difference(found, contestants[0], drawn - first)
+            contestants.append(found)
+    return CacheComparison(
+        spec=spec,
+        seeds=tuple(seeds),
+        num_val=num_val,
+        caches=tuple(contestants),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _add_difference(
+    found: Contestant, first: Contestant, drawn: np.ndarray
+) -> Contestant:
+    """Returns a contestant with its difference to the first.
+
+    Args:
+        found: How the head does.
+        first: The same on the first cache.
+        drawn: Difference of the two on each draw of images.
+    """
+    difference = found.val_accuracy - first.val_accuracy
+    return found.model_copy(
+        update={
+            "difference": difference,
+            "difference_interval": find_interval(drawn, difference),
+        }
+    )
+
+
+def _read(path: Path, caches: Sequence[FeatureCache]) -> CacheComparison:
+    """Reads what was compared; the caches may lie elsewhere by now."""
+    try:
+        found = CacheComparison.model_validate_json(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, pydantic.ValidationError) as error:
+        raise PipelineError(
+            f"The file {path} holds no comparison. Expected: the JSON fields "
+            f"{sorted(CacheComparison.model_fields)}. Received: {error}. Run "
+            "the command again with `--overwrite`."
+        ) from error
+    moved = [
+        contestant.model_copy(update={"cache": str(cache.path)})
+        for contestant, cache in zip(found.caches, caches, strict=True)
+    ]
+    return found.model_copy(update={"caches": tuple(moved)})
+
+
+def _name(
+    caches: Sequence[FeatureCache], spec: HeadSpec, seeds: Sequence[int]
+) -> str:
+    """Returns a name that stands for caches, pictures, head and seeds."""
+    identity = "\0".join(
+        [
+            *(cache.fingerprint for cache in caches),
+            *(cache.pictures_digest() for cache in caches),
+            spec.to_json(),
+            *map(str, seeds),
+        ]
+    )
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:NAME_DIGITS]
+    return f"{caches[0].path.stem.partition('-')[0]}-{digest}"
