@@ -6,6 +6,7 @@ For whoever has paths and no dataset. The pass over a source is
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,9 @@ import numpy as np
 from embed.ahead import map_ahead
 from embed.devices import num_cpu_threads
 from embed.images import ImageDecodeError
-from embed.images import ImageDecoder
 from embed.sources.files import read_file
+
+Decoder = Callable[[bytes], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,8 @@ class PictureFile:
         path: As it was given.
         problem: Why it has no pixels, or `""`. One that has a problem before
             is not opened.
-        pixels: float32 `(height, width, 3)` in [0, 1], once it is decoded.
+        pixels: float32 `(height, width, 3)` in [0, 1], once it is decoded; or
+            whatever the decoder makes of it.
     """
 
     path: str
@@ -37,13 +40,13 @@ class PictureFile:
 
 
 def decode_files(
-    files: Iterable[PictureFile], decoder: ImageDecoder, num_ahead: int
+    files: Iterable[PictureFile], decoder: Decoder, num_ahead: int
 ) -> Iterator[PictureFile]:
     """Yields files decoded, in order; no file stops the others.
 
     Args:
         files: Taken as they are needed, and so without an end if need be.
-        decoder: What turns them into pixels.
+        decoder: What turns them into pixels, an `ImageDecoder` or the like.
         num_ahead: Files that are decoded before they are asked for, at most.
     """
     pool = ThreadPoolExecutor(num_cpu_threads())
@@ -54,7 +57,7 @@ def decode_files(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(file: PictureFile, decoder: ImageDecoder) -> PictureFile:
+def _decode(file: PictureFile, decoder: Decoder) -> PictureFile:
     if file.problem:
         return file
     try:

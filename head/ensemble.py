@@ -123,11 +123,36 @@ def answer_rows(
     Raises:
         CorruptCacheError: If a row is not what was written.
     """
+    logits, labels = answer_views(head, rows, num_answered=1)
+    return logits[:, 0], labels
+
+
+def answer_views(
+    head: "keras.Model", rows: Rows | RowStream, *, num_answered: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what a head says of the first views of rows, and their labels.
+
+    Args:
+        head: Features to logits.
+        rows: Validation rows.
+        num_answered: Of how many views.
+
+    Returns:
+        float32 `(num_images, num_answered, num_classes)` and int32
+        `(num_images,)`.
+
+    Raises:
+        CorruptCacheError: If a row is not what was written.
+    """
     _, num_views, _ = shape_of(rows)
     logits, all_labels = [], []
     for chunk in feed_rows(rows):
         vectors, labels = chunk
-        logits.append(np.asarray(head(vectors[::num_views], training=False)))
+        of_views = [
+            np.asarray(head(vectors[number::num_views], training=False))
+            for number in range(num_answered)
+        ]
+        logits.append(np.stack(of_views, axis=1))
         all_labels.append(labels.numpy())
         del chunk, vectors, labels  # Once the next is asked for, it is read.
     return np.concatenate(logits), np.concatenate(all_labels)

@@ -11,5 +11,9 @@ RunOption = Annotated[
 ]
 TtaOption = Annotated[
     bool,
-    typer.Option("--tta", help="Average each image with its mirror."),
+    typer.Option(
+        "--tta",
+        help="Average each image with its mirror; of more views those that "
+        "were chosen on validation images.",
+    ),
 ]

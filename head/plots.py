@@ -75,7 +75,7 @@ class Prediction:
 
 
 def draw_training_images(
-    images: np.ndarray,
+    images: Sequence[np.ndarray],
     titles: Sequence[str],
     path: Path,
     view_names: Sequence[str] | None = None,
@@ -83,7 +83,7 @@ def draw_training_images(
     """Draws 1 to 30 images, 6 by 5, under their class names.
 
     Args:
-        images: `(num_images, height, width, 3)` in [0, 1].
+        images: Each `(height, width, 3)` in [0, 1].
         titles: Class name of each image.
         path: PNG file to write.
         view_names: View of each image, which its title names unless it is

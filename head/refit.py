@@ -27,11 +27,12 @@ from embed.splits import split_train
 from embed.stream import Reader
 from embed.stream import RowStream
 from embed.stream import choose_reader
-from head.ensemble import answer_rows
+from head.ensemble import answer_views
 from head.ensemble import join_heads
 from head.ensemble import train_members
 from head.evaluating.calibration import fit_temperature
 from head.evaluating.metrics import top1
+from head.evaluating.view_choice import choose_views
 from head.run import CURVES
 from head.run import HEAD
 from head.run import HISTORY
@@ -63,7 +64,8 @@ def train_run(
 
     The head is trained on the train rows while the validation rows are
     watched, and then refit on both for the same number of epochs. Between the
-    two the temperature is fitted to the validation rows.
+    two the temperature is fitted to the validation rows, and the views that
+    are averaged at test time are chosen by them.
 
     Args:
         cache: Features and labels.
@@ -135,7 +137,10 @@ def _train_and_write(
         accuracies = [head.history["val_accuracy"][-1] for head in watched]
         history, val_accuracy = watched[0].history, accuracies[0]
         joined = join_heads([head.model for head in watched])
-        logits, labels = answer_rows(joined, val)
+        names = cache.spec.views
+        of_views, labels = answer_views(joined, val, num_answered=len(names))
+        tta_views = choose_views(of_views, labels, names)
+        logits = of_views[:, 0]
         if spec.others:
             val_accuracy = top1(logits, labels)
         # Before all rows are read: memory is for one training.
@@ -157,6 +162,7 @@ def _train_and_write(
         val_accuracy=val_accuracy,
         member_val_accuracies=tuple(accuracies) if spec.others else (),
         temperature=fit_temperature(logits, labels),
+        tta_views=tta_views,
         num_train=num_train,
         num_val=num_val,
         created=now(),

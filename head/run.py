@@ -23,6 +23,7 @@ from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
 from embed.spec import CacheSpec
+from head.evaluating.view_choice import NUM_UNCHOSEN
 from head.spec import HeadSpec
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class RunRecord(pydantic.BaseModel, frozen=True, extra="forbid"):
         temperature: By which the logits are divided to be calibrated, fitted
             to view 0 of the validation images before the refit; `None` in
             runs of before there was one.
+        tta_views: Views that are averaged at test time where more than one
+            is asked for, chosen by the validation images before the refit;
+            `None` in runs of before, which average all.
         num_train: Images fitted on before the refit.
         num_val: Images watched.
         created: When it was finished, ISO 8601 with time zone.
@@ -63,6 +67,7 @@ class RunRecord(pydantic.BaseModel, frozen=True, extra="forbid"):
     val_accuracy: float
     member_val_accuracies: tuple[float, ...] = ()
     temperature: float | None = pydantic.Field(default=None, gt=0)
+    tta_views: tuple[str, ...] | None = None
     num_train: int
     num_val: int
     created: str
@@ -94,6 +99,25 @@ class Run:
             return keras.models.load_model(self.directory / HEAD)
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from error
+
+    def views(self, *, is_averaged: bool) -> tuple[str, ...]:
+        """Returns the views whose answers count, the plain one first.
+
+        Args:
+            is_averaged: Whether several are to be averaged.
+        """
+        held = self.record.cache_spec.views
+        if not is_averaged:
+            return held[:1]
+        return self.record.tta_views or held
+
+    def describe_views(self) -> str:
+        """Says which views are averaged, and how they were chosen."""
+        views, held = self.views(is_averaged=True), self.record.cache_spec.views
+        text = f"Views averaged: {', '.join(views)}"
+        if len(held) <= NUM_UNCHOSEN:
+            return f"{text}."
+        return f"{text}; of {len(held)}, chosen on validation images."
 
     def head_digest(self) -> str:
         """Returns the SHA-256 of the head's file.

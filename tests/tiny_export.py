@@ -79,7 +79,7 @@ def make_export(folder, module_dir):
         ).directory
 
     # The plain one last: it is the newest, which commands take.
-    tta = export(formats=["keras"], is_mirrored_too=True)
+    tta = export(formats=["keras"], is_averaged=True)
     return TinyExport(
         pictures=folder / "pictures",
         artifacts_dir=artifacts_dir,

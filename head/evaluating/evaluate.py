@@ -1,6 +1,7 @@
 """Judge a run on the test split, from cached features or from pictures."""
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,10 +9,11 @@ import numpy as np
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.errors import PipelineError
-from embed.origin import decode_pictures
-from embed.origin import load_backbone_of
+from embed.origin import decode_views
+from embed.origin import load_backbones_of
+from embed.origin import read_pictures
 from embed.splits import Selection
-from embed.views import VIEWS
+from embed.views import find_view
 from head.evaluating.answers import Answers
 from head.evaluating.evaluation import Evaluation
 from head.evaluating.evaluation import measure_answers
@@ -33,7 +35,7 @@ def evaluate(
     run: Run,
     cache: FeatureCache,
     *,
-    is_mirrored_too: bool = False,
+    is_averaged: bool = False,
     is_end_to_end: bool = False,
     groups: Groups | None = None,
     console: Console | None = None,
@@ -43,8 +45,8 @@ def evaluate(
     Args:
         run: What to judge.
         cache: The one it was made on.
-        is_mirrored_too: Whether the logits of all views are averaged, and
-            compared with those of the plain one.
+        is_averaged: Whether the logits of the views that the run chose on
+            validation images are averaged, and compared with the plain one's.
         is_end_to_end: Whether to start from the pictures, through the
             stitched model, instead of from the cached features.
         groups: Class numbers by group; default: those that are built in.
@@ -55,18 +57,18 @@ def evaluate(
         PipelineError: If a view or a picture is missing.
     """
     run.require_cache(cache)
-    require_views(cache, is_mirrored_too=is_mirrored_too)
+    require_views(cache, is_averaged=is_averaged)
     if groups is None:
         groups = find_groups(cache.spec.class_names)
     image_ids = cache.image_ids("test")
     head = run.load_head()
-    views = cache.spec.views if is_mirrored_too else cache.spec.views[:1]
+    views = run.views(is_averaged=is_averaged)
     if is_end_to_end:
         logits = _logits_of_pictures(
             cache, head, image_ids, views, console or Console(is_quiet=True)
         )
     else:
-        logits = _logits_of_cache(cache, head, len(views))
+        logits = _logits_of_cache(cache, head, views)
     answers = Answers(
         labels=cache.labels("test"),
         image_ids=image_ids,
@@ -93,19 +95,33 @@ def logits_of_features(head: "keras.Model", features: np.ndarray) -> np.ndarray:
     return means
 
 
-def require_views(cache: FeatureCache, *, is_mirrored_too: bool) -> None:
+def require_views(cache: FeatureCache, *, is_averaged: bool) -> None:
     """Refuses to average views that a cache does not hold.
 
     Raises:
         PipelineError: Says how to build one that does.
     """
-    if is_mirrored_too and "flip" not in cache.spec.views:
+    if is_averaged and len(cache.spec.views) == 1:
         raise PipelineError(
-            f"The cache {cache.path} holds no mirrored view. Expected: views "
-            f"plain and flip. Received: {', '.join(cache.spec.views)}. Build "
-            "one with `python -m embed build-cache --views flip`, or leave "
-            "out `--tta`."
+            f"The cache {cache.path} holds no mirrored view, nor any other to "
+            "average. Expected: views plain and flip, or more. Received: "
+            f"{', '.join(cache.spec.views)}. Build one with "
+            "`python -m embed build-cache --views flip`, or leave out `--tta`."
         )
+
+
+def columns_of(cache: FeatureCache, views: Sequence[str]) -> list[int]:
+    """Returns where views lie among those of a cache."""
+    return [cache.spec.views.index(view) for view in views]
+
+
+def sizes_of(
+    cache: FeatureCache, views: Sequence[str]
+) -> list[tuple[int, int]]:
+    """Returns the sizes at which the backbone saw views, each once."""
+    own = cache.spec.image_size
+    sizes = [find_view(view).frame(own).size for view in views]
+    return list(dict.fromkeys(sizes))
 
 
 def _logits_of_views(head: "keras.Model", features: np.ndarray) -> np.ndarray:
@@ -121,7 +137,7 @@ def _logits_of_views(head: "keras.Model", features: np.ndarray) -> np.ndarray:
 
 
 def _logits_of_cache(
-    cache: FeatureCache, head: "keras.Model", num_views: int
+    cache: FeatureCache, head: "keras.Model", views: tuple[str, ...]
 ) -> np.ndarray:
     """Runs the head over the test rows, a few at a time.
 
@@ -129,13 +145,14 @@ def _logits_of_cache(
         float32 `(num_images, num_views, num_classes)`.
     """
     rows = np.arange(cache.num_images["test"])
+    columns = columns_of(cache, views)
     return np.concatenate(
         [
             _logits_of_views(
                 head,
                 cache.take(
                     Selection("test", rows[start : start + CHUNK_ROWS])
-                ).features[:, :num_views],
+                ).features[:, columns],
             )
             for start in range(0, len(rows), CHUNK_ROWS)
         ]
@@ -154,15 +171,21 @@ def _logits_of_pictures(
     Returns:
         float32 `(num_images, num_views, num_classes)`.
     """
-    backbone = load_backbone_of(cache)
-    model = stitch(backbone, head)
-    pictures = decode_pictures(cache, "test", image_ids)
+    backbones = load_backbones_of(cache)
+    models = {
+        size: stitch(backbones.at(size), head)
+        for size in sizes_of(cache, views)
+    }
+    pictures = (
+        decode_views(cache, encoded, views)
+        for encoded in read_pictures(cache, "test", image_ids)
+    )
     logits = []
     with console.progress("Evaluating", len(image_ids), "pictures") as progress:
         while batch := list(itertools.islice(pictures, BATCH_SIZE)):
-            images = np.stack(batch)
             of_views = [
-                model.predict_on_batch(VIEWS[view](images)) for view in views
+                models[images[0].shape[:2]].predict_on_batch(np.stack(images))
+                for images in zip(*batch, strict=True)
             ]
             logits.append(np.stack(of_views, axis=1))
             progress.advance(len(batch))

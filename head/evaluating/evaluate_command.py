@@ -48,9 +48,10 @@ def run_evaluate(
     """Judge a run on the test split, which chose nothing, by group and class.
 
     With 95 % intervals, and before and after calibration by the temperature
-    that was fitted to the validation images. `--tta` says what the second view
-    is worth, image by image. Runs of other seeds are kept like any other, but
-    commands go on taking the run that they took.
+    that was fitted to the validation images. `--tta` says what the other views
+    are worth, image by image: both of two, and of more those that training
+    chose on validation images. Runs of other seeds are kept like any other,
+    but commands go on taking the run that they took.
 
     Example: python -m head evaluate --tta --seeds 5
     """
@@ -68,6 +69,8 @@ def run_evaluate(
 
         judged, features = find_run_and_cache(artifacts, run, cache)
         console.say(f"Run: {judged.directory}. Cache: {features.path}.")
+        if tta:
+            console.say(judged.describe_views())
         if seeds:
             payload = judge_seeds(
                 judged,
@@ -75,7 +78,7 @@ def run_evaluate(
                 num_seeds=seeds,
                 artifacts_dir=artifacts,
                 memory_limit=memory_limit,
-                is_mirrored_too=tta,
+                is_averaged=tta,
                 groups_file=groups,
                 console=console,
             )
@@ -83,7 +86,7 @@ def run_evaluate(
             payload = judge_run(
                 judged,
                 features,
-                is_mirrored_too=tta,
+                is_averaged=tta,
                 is_end_to_end=end_to_end,
                 groups_file=groups,
                 console=console,

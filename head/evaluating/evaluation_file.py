@@ -50,7 +50,7 @@ def digest_inputs(
     cache: FeatureCache,
     groups: Groups,
     *,
-    is_mirrored_too: bool,
+    is_averaged: bool,
 ) -> str:
     """Returns the SHA-256 of all that an evaluation depends on.
 
@@ -58,11 +58,11 @@ def digest_inputs(
         run: What is judged.
         cache: On whose test rows.
         groups: Class numbers by group.
-        is_mirrored_too: Whether the logits of all views are averaged.
+        is_averaged: Whether the logits of several views are averaged.
     """
     facts = [
         {name: classes.tolist() for name, classes in groups.items()},
-        is_mirrored_too,
+        is_averaged and (run.record.tta_views or True),
         run.record.temperature,
         installed_versions(),
         importlib.metadata.version("scikit-learn"),

@@ -18,7 +18,7 @@ def judge_run(
     run: Run,
     cache: FeatureCache,
     *,
-    is_mirrored_too: bool,
+    is_averaged: bool,
     is_end_to_end: bool,
     groups_file: Path | None,
     console: Console,
@@ -32,7 +32,7 @@ def judge_run(
     Args:
         run: What to judge.
         cache: The one it was made on.
-        is_mirrored_too: Whether the logits of all views are averaged.
+        is_averaged: Whether the logits of several views are averaged.
         is_end_to_end: Whether to start from the pictures.
         groups_file: TOML file of groups of classes; default: built in.
         console: Receives progress and remarks.
@@ -44,9 +44,7 @@ def judge_run(
     """
     run.require_cache(cache)
     groups = find_groups(cache.spec.class_names, groups_file)
-    made_from = digest_inputs(
-        run, cache, groups, is_mirrored_too=is_mirrored_too
-    )
+    made_from = digest_inputs(run, cache, groups, is_averaged=is_averaged)
     found = find_evaluation(run.directory, made_from, is_drawn=is_drawn)
     if found and not is_end_to_end:
         return found | {"run": str(run.directory)}
@@ -59,7 +57,7 @@ def judge_run(
     evaluation = evaluate(
         run,
         cache,
-        is_mirrored_too=is_mirrored_too,
+        is_averaged=is_averaged,
         is_end_to_end=is_end_to_end,
         groups=groups,
         console=console,

@@ -7,8 +7,9 @@ import numpy as np
 
 from embed.cache import FeatureCache
 from embed.origin import decode_pictures
+from embed.origin import decode_views
+from embed.origin import read_pictures
 from embed.splits import sample_rows
-from embed.views import VIEWS
 from head.evaluating.evaluation import Evaluation
 from head.evaluating.groups import Groups
 from head.plots import Prediction
@@ -28,17 +29,16 @@ def draw_sample(cache: FeatureCache, path: Path) -> None:
     """
     image_ids = cache.image_ids("train")
     rows = sample_rows(image_ids, NUM_TRAINING_IMAGES, SALT)
-    pixels = _decode(cache, "train", [image_ids[row] for row in rows])
+    wanted = [image_ids[row] for row in rows]
+    encoded = read_pictures(cache, "train", wanted)
     views = [
         cache.spec.views[n % len(cache.spec.views)] for n in range(len(rows))
     ]
     draw_training_images(
-        np.stack(
-            [
-                VIEWS[view](image[np.newaxis])[0]
-                for image, view in zip(pixels, views, strict=True)
-            ]
-        ),
+        [
+            decode_views(cache, one, [view])[0]
+            for one, view in zip(encoded, views, strict=True)
+        ],
         [
             cache.spec.class_names[label]
             for label in cache.labels("train")[rows]

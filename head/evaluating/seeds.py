@@ -28,7 +28,7 @@ def judge_seeds(
     num_seeds: int,
     artifacts_dir: Path,
     memory_limit: int | None = None,
-    is_mirrored_too: bool,
+    is_averaged: bool,
     groups_file: Path | None,
     console: Console,
 ) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def judge_seeds(
         num_seeds: Heads in all, the run's own among them.
         artifacts_dir: Folder of everything written.
         memory_limit: See `train_run`.
-        is_mirrored_too: Whether the logits of all views are averaged.
+        is_averaged: Whether the logits of several views are averaged.
         groups_file: TOML file of groups of classes; default: built in.
         console: Receives progress and remarks.
 
@@ -55,7 +55,7 @@ def judge_seeds(
     """
     run.require_cache(cache)
     find_groups(cache.spec.class_names, groups_file)
-    require_views(cache, is_mirrored_too=is_mirrored_too)
+    require_views(cache, is_averaged=is_averaged)
     first = run.record.seed
     seeds = [(first + number) % (MAX_SEED + 1) for number in range(num_seeds)]
     others = _train(run, cache, seeds[1:], artifacts_dir, memory_limit, console)
@@ -63,7 +63,7 @@ def judge_seeds(
         judge_run(
             judged,
             cache,
-            is_mirrored_too=is_mirrored_too,
+            is_averaged=is_averaged,
             is_end_to_end=False,
             groups_file=groups_file,
             console=console,

@@ -1,11 +1,16 @@
 """What an export says of itself: labels, preprocessing and model card."""
 
 import json
+from collections.abc import Sequence
 
 from embed.cache import FeatureCache
+from embed.views import FLIP
+from embed.views import PLAIN
+from head.exporting.full_model import ENCODED
 from head.exporting.full_model import IMAGES
 from head.exporting.full_model import LOGITS
 from head.exporting.full_model import PROBABILITIES
+from head.exporting.view_model import needs_pictures
 
 LABELS, PREPROCESSING, CARD = "labels.txt", "preprocessing.json", "README.md"
 
@@ -16,25 +21,33 @@ def format_labels(class_names: tuple[str, ...]) -> str:
 
 
 def describe_preprocessing(
-    cache: FeatureCache, *, is_mirrored_too: bool, temperature: float | None
+    cache: FeatureCache, *, views: Sequence[str], temperature: float | None
 ) -> str:
     """Returns JSON of what becomes of a picture before and in a model.
 
     Args:
         cache: Whose pictures it was made from.
-        is_mirrored_too: Whether the model averages an image and its mirror.
+        views: Names of the views whose logits are averaged.
         temperature: By which logits are divided to be calibrated.
     """
     spec = cache.spec
     height, width = spec.image_size
+    of_pixels: dict[str, object] = {
+        "name": IMAGES,
+        "dtype": "float32",
+        "shape": ["batch", height, width, 3],
+        "colour_order": "RGB",
+        "range": list(spec.pixel_range),
+    }
+    of_pictures: dict[str, object] = {
+        "name": ENCODED,
+        "dtype": "string",
+        "shape": ["batch"],
+        "holds": "bytes of JPEG, PNG, BMP or GIF files",
+    }
+    is_of_pictures = needs_pictures(views)
     fields = {
-        "input": {
-            "name": IMAGES,
-            "dtype": "float32",
-            "shape": ["batch", height, width, 3],
-            "colour_order": "RGB",
-            "range": list(spec.pixel_range),
-        },
+        "input": of_pictures if is_of_pictures else of_pixels,
         "decoding": {
             "exif_orientation": "not applied",
             "transparency": "dropped",
@@ -52,7 +65,9 @@ def describe_preprocessing(
         },
         "inside_the_model": {
             "scaling_of_the_backbone": True,
-            "average_of_image_and_mirror": is_mirrored_too,
+            "decoding_and_resize": is_of_pictures,
+            "average_of_image_and_mirror": tuple(views) == (PLAIN, FLIP),
+            "averaged_views": list(views),
         },
         "outputs": {
             LOGITS: ["batch", len(spec.class_names)],

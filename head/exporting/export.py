@@ -5,7 +5,6 @@
 
 import dataclasses
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,9 @@ from embed.artifacts import replace_folder
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
-from embed.errors import PipelineError
-from embed.origin import load_backbone_of
+from embed.origin import load_backbones_of
+from embed.views import FLIP
+from head.evaluating.evaluate import columns_of
 from head.evaluating.evaluate import evaluate
 from head.evaluating.evaluate import logits_of_features
 from head.evaluating.evaluate import require_views
@@ -35,7 +35,6 @@ from head.exporting.formats import DEFAULT_FORMATS
 from head.exporting.formats import FORMATS
 from head.exporting.formats import KERAS_MODEL
 from head.exporting.formats import SAVED_MODEL
-from head.exporting.formats import Format
 from head.exporting.formats import FormatError
 from head.exporting.formats import require_packages
 from head.exporting.full_model import FullModel
@@ -48,6 +47,10 @@ from head.exporting.parity import draw_parity_sample
 from head.exporting.score import STITCHED
 from head.exporting.score import Score
 from head.exporting.score import draw_scoring_sample
+from head.exporting.view_model import ViewModel
+from head.exporting.view_model import needs_pictures
+from head.exporting.view_model import require_formats
+from head.exporting.writing import write_format
 from head.run import Run
 from head.stitch import stitch
 
@@ -63,10 +66,6 @@ __all__ = [
     "export_full_model",
     "export_stitched",
 ]
-
-MAX_SHOWN = 300  # Characters of what a converter says.
-
-logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +111,7 @@ def export_full_model(
     *,
     artifacts_dir: Path,
     formats: Sequence[str] = DEFAULT_FORMATS,
-    is_mirrored_too: bool = False,
+    is_averaged: bool = False,
     console: Console | None = None,
 ) -> Export:
     """Stitches a run's head to its backbone, and writes what passes the gate.
@@ -126,11 +125,12 @@ def export_full_model(
         cache: The one it was made on.
         artifacts_dir: Folder of everything written.
         formats: Some of `FORMATS`.
-        is_mirrored_too: Whether the model averages each image and its mirror.
+        is_averaged: Whether the model averages the views that the run chose.
         console: Receives progress.
 
     Raises:
         MissingPackageError: If a format needs a package that is not there.
+        FormatError: If no format can average these views.
         StaleCacheError: If the run was made on another cache.
         ParityError: If the stitched model falls short, or every format.
         SourceError: If pictures are not there any more.
@@ -138,20 +138,26 @@ def export_full_model(
     require_packages(formats)
     prepare_devices()
     run.require_cache(cache)
-    require_views(cache, is_mirrored_too=is_mirrored_too)
+    require_views(cache, is_averaged=is_averaged)
+    views = run.views(is_averaged=is_averaged)
+    require_formats(formats, views)
     make_folder(artifacts_dir / MODELS)
-    backbone, head = load_backbone_of(cache), run.load_head()
-    plain = stitch(backbone, head)
+    backbones, head = load_backbones_of(cache), run.load_head()
+    plain = stitch(backbones.backbone, head)
+    model = plain
+    if FLIP in views:
+        model = stitch(backbones.backbone, head, is_mirrored_too=True)
     return export_stitched(
-        stitch(backbone, head, is_mirrored_too=True)
-        if is_mirrored_too
-        else plain,
+        model,
         plain,
         run,
         cache,
         artifacts_dir=artifacts_dir,
         formats=formats,
-        is_mirrored_too=is_mirrored_too,
+        is_averaged=is_averaged,
+        of_views=ViewModel(backbones, head, views)
+        if needs_pictures(views)
+        else None,
         console=console,
     )
 
@@ -164,7 +170,8 @@ def export_stitched(
     *,
     artifacts_dir: Path,
     formats: Sequence[str] = DEFAULT_FORMATS,
-    is_mirrored_too: bool = False,
+    is_averaged: bool = False,
+    of_views: ViewModel | None = None,
     console: Console | None = None,
 ) -> Export:
     """Writes a stitched model, if it is what the run's head says it is.
@@ -178,7 +185,8 @@ def export_stitched(
         cache: The one that was made on.
         artifacts_dir: Folder of everything written.
         formats: Some of `FORMATS`.
-        is_mirrored_too: Whether the model averages each image and its mirror.
+        is_averaged: Whether the model averages the views that the run chose.
+        of_views: What averages them, where pixels do not give them.
         console: Receives progress.
 
     Raises:
@@ -186,35 +194,33 @@ def export_stitched(
         SourceError: If pictures are not there any more.
     """
     console = console or Console(is_quiet=True)
-    suffix = "-tta" if is_mirrored_too else ""
+    suffix = "-tta" if is_averaged else ""
     directory = artifacts_dir / MODELS / f"{run.directory.name}{suffix}"
-    evaluation = evaluate(run, cache, is_mirrored_too=is_mirrored_too)
-    card = write_card(
-        directory.name,
-        run,
-        cache,
-        evaluation,
-        is_mirrored_too=is_mirrored_too,
-    )
+    evaluation = evaluate(run, cache, is_averaged=is_averaged)
+    views = evaluation.answers.views
+    card = write_card(directory.name, run, cache, evaluation)
     documents = {
         LABELS: format_labels(cache.spec.class_names),
         PREPROCESSING: describe_preprocessing(
             cache,
-            is_mirrored_too=is_mirrored_too,
+            views=views,
             temperature=run.record.temperature,
         ),
         CARD: card,
     }
-    full_model = FullModel(model, plain, is_mirrored_too, documents, cache)
-    head = run.load_head()
-    num_views = len(evaluation.answers.views)
+    full_model = FullModel(
+        model, plain, FLIP in views, documents, cache, of_views
+    )
+    head, columns = run.load_head(), columns_of(cache, views)
     gate = Gate(
         cache=cache,
         sample=draw_parity_sample(
             cache,
-            lambda features: logits_of_features(head, features[:, :num_views]),
+            lambda features: logits_of_features(head, features[:, columns]),
         ),
-        test=draw_scoring_sample(cache, evaluation.logits),
+        test=draw_scoring_sample(
+            cache, evaluation.logits, is_encoded=of_views is not None
+        ),
         documents=documents,
     )
     parity, scores, refused = {}, {}, {}
@@ -222,12 +228,12 @@ def export_stitched(
         replace_folder(directory) as part,
         console.progress("Exporting", 1 + len(formats), "formats") as progress,
     ):
-        parity[STITCHED] = gate.check_stitched(model)
+        parity[STITCHED] = gate.check_stitched(of_views or model)
         progress.advance(note=STITCHED)
         for name in formats:
             of = FORMATS[name]
             try:
-                _write(of, full_model, part)
+                write_format(of, full_model, part)
                 passed = gate.check_file(of, part / of.files[0])
                 parity[name], scores[name] = passed
             except (ParityError, FormatError) as error:
@@ -251,31 +257,14 @@ def export_stitched(
         for name, text in documents.items():
             (part / name).write_text(text, "utf-8")
         (part / CARD).write_text(
-            format_card(card, record, next(iter(scores.values()))), "utf-8"
+            format_card(
+                card,
+                record,
+                next(iter(scores.values())),
+                is_of_pictures=of_views is not None,
+            ),
+            "utf-8",
         )
         (part / PARITY).write_text(json.dumps(record, indent=2), "utf-8")
     paths = {name: directory / FORMATS[name].files[0] for name in scores}
     return Export(directory, paths, parity, scores, refused, record)
-
-
-def _write(of: Format, full_model: FullModel, folder: Path) -> None:
-    """Writes a format into a folder.
-
-    Raises:
-        FormatError: If the model has something that the format has not.
-    """
-    absl = logging.getLogger("absl")
-    level = absl.level
-    try:
-        of.write(full_model, folder / of.files[0])
-    except (OSError, PipelineError):  # A full disk, a picture that is gone.
-        raise
-    except Exception as error:  # Converters raise anything.
-        logger.info("The %s model.", of.name, exc_info=True)
-        detail = str(error).strip().split("\n")[0][:MAX_SHOWN]
-        raise FormatError(
-            f"The {of.name} model cannot be written: {type(error).__name__}: "
-            f"{detail}. `-v` shows where."
-        ) from error
-    finally:
-        absl.setLevel(level)  # TensorFlow raises it when it saves a model.

@@ -26,11 +26,13 @@ FORMAT = "--format"
 def run_export_full_model(
     run: RunOption = None,
     formats: Annotated[
-        str,
+        str | None,
         typer.Option(
-            FORMAT, help=f"One or more, by commas: {', '.join(FORMATS)}."
+            FORMAT,
+            help=f"One or more, by commas: {', '.join(FORMATS)}. Default: "
+            f"{','.join(DEFAULT_FORMATS)}.",
         ),
-    ] = ",".join(DEFAULT_FORMATS),
+    ] = None,
     tta: TtaOption = False,
     cache: CacheOption = None,
     seed: Annotated[
@@ -51,11 +53,14 @@ def run_export_full_model(
     and trains the latter first. Each format is read back by its own runtime in
     a fresh process and scored on the test split. One that does not answer what
     the head answers on cached features is not written: the others are, and the
-    command ends with an error.
+    command ends with an error. With `--tta` on more views than the image and
+    its mirror only a SavedModel can answer: it takes whole pictures.
 
     Example: python -m head export-full-model --format onnx,tflite-int8 --tta
     """
-    chosen = tuple(dict.fromkeys(formats.split(",")))
+    chosen: tuple[str, ...] = DEFAULT_FORMATS
+    if formats is not None:
+        chosen = tuple(dict.fromkeys(formats.split(",")))
     unknown = sorted(set(chosen) - FORMATS.keys())
     if unknown:
         raise typer.BadParameter(
@@ -83,13 +88,19 @@ def run_export_full_model(
         from head.exporting.model_card import explain_table
         from head.exporting.model_card import format_table
         from head.exporting.parity import ParityError
+        from head.exporting.view_model import require_formats
 
+        if tta:
+            console.say(exported_run.describe_views())
+            if formats is None:
+                views = exported_run.views(is_averaged=True)
+                chosen = require_formats(chosen, views)
         export = export_full_model(
             exported_run,
             features,
             artifacts_dir=artifacts,
             formats=chosen,
-            is_mirrored_too=tta,
+            is_averaged=tta,
             console=console,
         )
         scored = next(iter(export.scores.values()))

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from head.exporting.view_model import ViewModel
+
 # The tensors of every format but Keras's own, which answers logits alone.
 IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
+ENCODED = "encoded"  # Instead of images, where a SavedModel decodes them.
 # With 32 and with 512 the accuracy in 8 bits was the same within a point.
 NUM_CALIBRATION_IMAGES = 128
 
@@ -32,6 +35,8 @@ class FullModel:
         is_mirrored_too: Whether the model averages each image and its mirror.
         documents: Text by file name, which every format holds inside.
         cache: The one that its head was made on.
+        of_views: What answers encoded pictures instead, where views are
+            averaged that pixels do not give.
     """
 
     model: "keras.Model"
@@ -39,6 +44,7 @@ class FullModel:
     is_mirrored_too: bool
     documents: dict[str, str]
     cache: FeatureCache
+    of_views: "ViewModel | None" = None
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from head.exporting.score import Score
 from head.exporting.score import ScoringSample
 from head.exporting.score import check_score
 from head.exporting.score import score
+from head.exporting.view_model import ViewModel
 
 if TYPE_CHECKING:
     import keras
@@ -53,20 +54,30 @@ class Gate:
         self.cache, self.sample = cache, sample
         self.test, self.documents = test, documents
 
-    def check_stitched(self, model: "keras.Model") -> Parity:
+    def check_stitched(self, model: "keras.Model | ViewModel") -> Parity:
         """Compares the model in memory, which comes before any file.
+
+        Args:
+            model: Of pixels, or of encoded pictures.
 
         Raises:
             ParityError: If it falls short.
             SourceError: If pictures are not there any more.
         """
         decoder = decoder_of(self.cache)
+
+        def answer(encoded: Sequence[bytes]) -> np.ndarray:
+            if isinstance(model, ViewModel):
+                return model.answer(encoded)
+            logits: np.ndarray = model.predict_on_batch(
+                _decode(decoder, encoded)
+            )
+            return logits
+
         try:
             parity = check_parity(
                 f"{STITCHED} model",
-                lambda encoded: model.predict_on_batch(
-                    _decode(decoder, encoded)
-                ),
+                answer,
                 self.sample,
                 tolerance_of(self.cache),
             )

@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from embed.cache import FeatureCache
+from embed.views import FLIP
+from embed.views import PLAIN
 from head.evaluating.evaluation import Evaluation
 from head.evaluating.evaluation_table import find_worst
 from head.exporting.documents import LABELS
 from head.exporting.documents import PREPROCESSING
 from head.exporting.formats import FORMATS
+from head.exporting.full_model import ENCODED
 from head.exporting.licences import data_licence
 from head.exporting.licences import describe_weights
 from head.exporting.score import STITCHED
 from head.exporting.score import Score
+from head.exporting.view_model import needs_pictures
 from head.run import Run
 
 USES = {
@@ -32,6 +36,11 @@ USES = {
     "openvino": "OpenVINO; compile it with `INFERENCE_PRECISION_HINT=f32`, or "
     "it computes in bfloat16 where the processor can",
 }
+OF_PICTURES = (
+    "TensorFlow, which is all that it needs: `tf.saved_model.load(PATH)"
+    '.signatures["serve_bytes"]` takes the bytes of pictures, and so does '
+    "`serving_default`: pixels of one size do not have all views"
+)
 HEADINGS = (
     *("format", "file", "MB", "ms a picture", "top-1", "same top-1"),
     *("probabilities within", "logits within"),
@@ -43,8 +52,6 @@ def write_card(
     run: Run,
     cache: FeatureCache,
     evaluation: Evaluation,
-    *,
-    is_mirrored_too: bool,
 ) -> str:
     """Returns the card of a model, Markdown, as each format holds it.
 
@@ -52,15 +59,26 @@ def write_card(
         name: Of the model.
         run: Whose head.
         cache: The one it was made on.
-        evaluation: Of the head on the test split.
-        is_mirrored_too: Whether the model averages each image and its mirror.
+        evaluation: Of the head on the test split, by the views that the model
+            averages.
     """
     spec, record = cache.spec, run.record
     height, width = spec.image_size
     weights = describe_weights(cache.provenance.backbone, spec.backbone)
-    mirrored = ""
-    if is_mirrored_too:
-        mirrored = ", averaged with those of its mirror image"
+    views = evaluation.answers.views
+    averaged = ""
+    if tuple(views) == (PLAIN, FLIP):
+        averaged = ", averaged with those of its mirror image"
+    elif len(views) > 1:
+        averaged = (
+            f", the mean over {len(views)} views of it that were chosen on "
+            f"validation pictures ({', '.join(views)})"
+        )
+    takes = f"`images`, float32 `(batch, {height}, {width}, 3)`, RGB in [0, 1]"
+    become = f"`{PREPROCESSING}` says how pictures become such images: resized"
+    if needs_pictures(views):
+        takes = f"`{ENCODED}`, the bytes of picture files `(batch,)`"
+        become = f"`{PREPROCESSING}` says what becomes of them inside: resized"
     num_heads = len(record.spec.members)
     heads = "a dense head turns"
     if num_heads > 1:
@@ -73,12 +91,12 @@ def write_card(
 
 Says which of {len(spec.class_names)} classes a picture shows: a frozen backbone
 turns it into {cache.feature_dim:,} features, and {heads} these into
-logits{mirrored}. Made by Headstart {record.versions.get("headstart", "")} on
+logits{averaged}. Made by Headstart {record.versions.get("headstart", "")} on
 {record.created[:10]}.
 
-It takes `images`, float32 `(batch, {height}, {width}, 3)`, RGB in [0, 1], and
+It takes {takes}, and
 answers `logits` and `probabilities`, their softmax, in the order of
-`{LABELS}`. `{PREPROCESSING}` says how pictures become such images: resized
+`{LABELS}`. {become}
 without keeping the ratio of their sides, EXIF orientation not applied.
 
 ## Data
@@ -122,7 +140,11 @@ Of the head on the whole test split, with 95 % intervals by the bootstrap:
 
 
 def format_card(
-    card: str, record: Mapping[str, Mapping[str, Any]], scored: Score
+    card: str,
+    record: Mapping[str, Mapping[str, Any]],
+    scored: Score,
+    *,
+    is_of_pictures: bool = False,
 ) -> str:
     """Returns a card with the formats that lie beside it.
 
@@ -130,8 +152,12 @@ def format_card(
         card: What `write_card` returned.
         record: What `parity.json` says, by format.
         scored: How one of them does on the test split.
+        is_of_pictures: Whether they take encoded pictures alone.
     """
-    uses = "\n".join(f"- {n}: {use}" for n, use in USES.items() if n in record)
+    named = {**USES, "savedmodel": OF_PICTURES} if is_of_pictures else USES
+    uses = "\n".join(
+        f"- {name}: {use}" for name, use in named.items() if name in record
+    )
     return f"""{card}
 ## Formats
 

@@ -12,12 +12,14 @@ import numpy as np
 
 from embed.cache import FeatureCache
 from embed.origin import decode_pictures
+from embed.origin import read_pictures
 from embed.splits import sample_rows
 from head.evaluating.metrics import softmax
 from head.evaluating.metrics import top1
 from head.exporting.fresh import FreshProcess
 from head.exporting.parity import ParityError
 from head.exporting.parity import batch_size_of
+from head.exporting.view_model import ViewModel
 
 if TYPE_CHECKING:
     import keras
@@ -69,6 +71,7 @@ class ScoringSample:
         logits: Of the cached head `(num_images, num_classes)`.
         stitched_logits: Of the stitched model; `None` where those of the head
             are exact.
+        is_encoded: Whether models are given encoded pictures, not pixels.
     """
 
     cache: FeatureCache
@@ -76,8 +79,9 @@ class ScoringSample:
     labels: np.ndarray
     logits: np.ndarray
     stitched_logits: np.ndarray | None = None
+    is_encoded: bool = False
 
-    def answered_by(self, model: "keras.Model") -> "ScoringSample":
+    def answered_by(self, model: "keras.Model | ViewModel") -> "ScoringSample":
         """Returns the sample with what a stitched model answers.
 
         Args:
@@ -87,7 +91,10 @@ class ScoringSample:
         Raises:
             SourceError: If the pictures are not there any more.
         """
-        answers = [model.predict_on_batch(b) for b in self.read_batches()]
+        if isinstance(model, ViewModel):
+            answers = [model.answer(b) for b in self.read_encoded()]
+        else:
+            answers = [model.predict_on_batch(b) for b in self.read_batches()]
         return dataclasses.replace(
             self, stitched_logits=np.concatenate(answers)
         )
@@ -103,15 +110,27 @@ class ScoringSample:
         while batch := list(itertools.islice(images, batch_size)):
             yield np.stack(batch)
 
+    def read_encoded(self) -> Iterator[list[bytes]]:
+        """Yields the bytes of a few pictures at a time.
+
+        Raises:
+            SourceError: If the pictures are not there any more.
+        """
+        encoded = read_pictures(self.cache, "test", self.image_ids)
+        batch_size = batch_size_of(self.cache)
+        while batch := list(itertools.islice(encoded, batch_size)):
+            yield batch
+
 
 def draw_scoring_sample(
-    cache: FeatureCache, logits: np.ndarray
+    cache: FeatureCache, logits: np.ndarray, *, is_encoded: bool = False
 ) -> ScoringSample:
     """Returns the test pictures of smallest hash.
 
     Args:
         cache: Of which.
         logits: Of the cached head, of the whole test split.
+        is_encoded: Whether models are given encoded pictures, not pixels.
     """
     image_ids = cache.image_ids("test")
     rows = sample_rows(image_ids, NUM_IMAGES, salt="export")
@@ -120,6 +139,7 @@ def draw_scoring_sample(
         image_ids=tuple(image_ids[row] for row in rows),
         labels=cache.labels("test")[rows],
         logits=logits[rows],
+        is_encoded=is_encoded,
     )
 
 
@@ -135,8 +155,12 @@ def score(process: FreshProcess, sample: ScoringSample) -> Score:
         SourceError: If the pictures are not there any more.
     """
     logits, probabilities, seconds = [], [], 0.0
-    for images in sample.read_batches():
-        of_batch, *given, took = process.answer(images)
+    answered = (
+        map(process.answer_encoded, sample.read_encoded())
+        if sample.is_encoded
+        else map(process.answer, sample.read_batches())
+    )
+    for of_batch, *given, took in answered:
         logits.append(of_batch)
         probabilities.append(given[0] if given else softmax(of_batch))
         seconds += float(took)
@@ -144,14 +168,14 @@ def score(process: FreshProcess, sample: ScoringSample) -> Score:
     if sample.stitched_logits is not None:
         reference, expected = STITCHED, sample.stitched_logits
     expected = softmax(expected)
-    answers, answered = np.concatenate(logits), np.concatenate(probabilities)
-    is_same = answered.argmax(-1) == expected.argmax(-1)
+    answers, shares = np.concatenate(logits), np.concatenate(probabilities)
+    is_same = shares.argmax(-1) == expected.argmax(-1)
     return Score(
         top1=top1(answers, sample.labels),
         head_top1=top1(sample.logits, sample.labels),
         reference=reference,
         top1_agreement=float(is_same.mean()),
-        max_probability_diff=float(np.abs(answered - expected).max()),
+        max_probability_diff=float(np.abs(shares - expected).max()),
         num_images=len(answers),
         num_test=sample.cache.num_images["test"],
         milliseconds=1000 * seconds / len(answers),

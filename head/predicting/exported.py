@@ -23,6 +23,7 @@ from head.exporting.export import KERAS_MODEL
 from head.exporting.export import LABELS
 from head.exporting.export import PARITY
 from head.exporting.export import SAVED_MODEL
+from head.predicting.encoded_model import EncodedModel
 from head.run import Run
 from head.run import load_run
 
@@ -45,7 +46,7 @@ class ExportedModel:
     file: Path
     class_names: tuple[str, ...]
 
-    def load(self, *, with_features: bool = False) -> Backbone:
+    def load(self, *, with_features: bool = False) -> Backbone | EncodedModel:
         """Loads the model; whatever runs a backbone runs it.
 
         Args:
@@ -53,7 +54,8 @@ class ExportedModel:
                 in front of the logits.
 
         Returns:
-            Images to logits, or to features and logits.
+            Images to logits, or to features and logits; or what takes
+            encoded pictures.
 
         Raises:
             MissingArtifactError: If the model cannot be read, or does not
@@ -64,6 +66,8 @@ class ExportedModel:
         network = load_network(
             self.file, len(self.class_names), with_features=with_features
         )
+        if isinstance(network, EncodedModel):
+            return network
         return Backbone(name=str(self.path), model=network, weights_digest="")
 
     def find_cache(

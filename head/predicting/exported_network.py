@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 # The import registers the layer with Keras, for files that hold one.
 from embed.backbones.hub import HubModule
 from embed.errors import MissingArtifactError
+from head.predicting.encoded_model import EncodedModel
 from head.predicting.exported import EXPORT_COMMAND
 from head.predicting.exported import KERAS_SUFFIX
 
-SERVING = "serving_default"
+SERVING, IMAGES = "serving_default", "images"
 IMAGES_SHAPE = ("batch", "height", "width", 3)
 
 
 def load_network(
     file: Path, num_classes: int, *, with_features: bool = False
-) -> keras.Model:
+) -> keras.Model | EncodedModel:
     """Loads a model from its `.keras` file or SavedModel.
 
     Args:
@@ -33,7 +35,8 @@ def load_network(
 
     Returns:
         Images to logits, `(batch, num_classes)`, or to features and logits,
-        `(batch, feature_dim + num_classes)`.
+        `(batch, feature_dim + num_classes)`; encoded pictures to logits where
+        the model averages views that pixels do not give.
 
     Raises:
         MissingArtifactError: If the model cannot be read, or does not answer
@@ -52,13 +55,18 @@ def load_network(
             f"The model {file} cannot be read: {error}. Export it again with "
             f"`{EXPORT_COMMAND}`."
         ) from error
-    taken, answered = model.input_shape, model.output_shape
+    if isinstance(model, EncodedModel):
+        taken, answered = IMAGES_SHAPE, (None, model.feature_dim)
+    else:
+        taken, answered = model.input_shape, model.output_shape
     if len(taken) != len(IMAGES_SHAPE) or answered != (None, num_classes):
         raise MissingArtifactError(
             f"The model {file} does not fit its class names. Expected: images "
             f"{IMAGES_SHAPE} to logits of {num_classes} classes. Received: "
             f"{taken} to {answered}. Export it again with `{EXPORT_COMMAND}`."
         )
+    if isinstance(model, EncodedModel):
+        return model
     if with_features:
         model = _add_features(model, file)
     model.trainable = False
@@ -89,9 +97,11 @@ def _lacks_features(file: Path) -> MissingArtifactError:
     )
 
 
-def _wrap(directory: Path) -> keras.Model:
-    """Returns a SavedModel as a Keras model, images to logits."""
+def _wrap(directory: Path) -> keras.Model | EncodedModel:
+    """Returns a SavedModel as a Keras model, or as one of encoded pictures."""
     served = _Served(directory)
+    if served.image_shape is None:
+        return EncodedModel(served.answer_encoded, served.num_logits)
     images = keras.Input(served.image_shape, name="images")
     layer = HubModule(served.num_logits, served, name="served")
     return keras.Model(images, layer(images), name="served_model")
@@ -108,9 +118,17 @@ class _Served:
         self._loaded = tf.saved_model.load(str(directory))  # Kept alive.
         self._serve = self._loaded.signatures[SERVING]
         _, named = self._serve.structured_input_signature
-        self.image_shape = named["images"].shape[1:]
+        self.image_shape = (
+            named["images"].shape[1:] if IMAGES in named else None
+        )
         self.num_logits = self._serve.structured_outputs["logits"].shape[-1]
         self.variables = self._serve.variables
+
+    def answer_encoded(self, pictures: list[bytes]) -> np.ndarray:
+        """Returns the logits of encoded pictures."""
+        answer = self._serve(encoded=tf.constant(pictures))
+        logits: np.ndarray = answer["logits"].numpy()
+        return logits
 
     def __call__(self, images: Any, training: bool = False) -> Any:
         return self._serve(images=images)["logits"]

@@ -20,7 +20,6 @@ import numpy as np
 
 from embed.ahead import map_ahead
 from embed.backbones import Backbone
-from embed.backbones.backbone import PIXELS_A_CALL
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import Engine
@@ -30,10 +29,15 @@ from embed.errors import EngineError
 from embed.errors import StaleCacheError
 from embed.images import DEFAULT_MAX_PIXELS
 from embed.images import ImageDecoder
+from embed.reading import Decoder
 from embed.reading import PictureFile
 from embed.reading import decode_files
 from head.evaluating.metrics import softmax
+from head.predicting.encoded_model import EncodedModel
+from head.predicting.encoded_model import PictureChecker
+from head.predicting.encoded_model import require_engine
 from head.predicting.exported import ExportedModel
+from head.predicting.loaded_model import LoadedModel
 from head.predicting.neighbours import TrainingPictures
 from head.predicting.prediction import Prediction
 
@@ -47,27 +51,7 @@ LEAST_AHEAD, MOST_AHEAD = 16, 512  # Pictures: 300 MB at 224 px.
 AUTO = "auto"
 
 
-class LoadedModel:
-    """Runs a model as it was loaded, a few pictures at a time.
-
-    Args:
-        model: What to run.
-    """
-
-    name = "tensorflow"
-    num_streams = 1
-
-    def __init__(self, model: Backbone) -> None:
-        height, width = model.image_size
-        self.batch_size = max(PIXELS_A_CALL // (height * width), 1)
-        self._model = model
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Returns the answers for any number of images."""
-        return self._model.embed(images)
-
-
-Runner = Engine | LoadedModel
+Runner = Engine | LoadedModel | EncodedModel
 Batch = list[PictureFile]
 
 
@@ -104,6 +88,13 @@ class Predictor:
         self._wanted, self._training = engine, training
         self._num_neighbours = num_neighbours
         self._network = model.load(with_features=training is not None)
+        self._decoder: Decoder
+        if isinstance(self._network, EncodedModel):
+            require_engine(model.path, None if engine == AUTO else engine)
+            self._decoder = PictureChecker(max_pixels)
+        else:
+            size = self._network.image_size
+            self._decoder = ImageDecoder(size, max_pixels)
         self._num_classes = len(model.class_names)
         num_features = self._network.feature_dim - self._num_classes
         if training is not None and training.feature_dim != num_features:
@@ -113,7 +104,6 @@ class Predictor:
                 f"{training.feature_dim}. Name the right one with "
                 "`--cache PATH`."
             )
-        self._decoder = ImageDecoder(self._network.image_size, max_pixels)
         self._runner: Runner | None = None
         self.num_answered = 0
         self.pass_seconds = 0.0  # Without start-up.
@@ -190,20 +180,24 @@ class Predictor:
         images = [f.pixels for f in first if f.pixels is not None]
         if not images:
             return
-        if len(first) <= NUM_FEW and self._wanted == AUTO:
-            self._runner = LoadedModel(self._network)
+        network = self._network
+        if isinstance(network, EncodedModel):
+            self._runner = network
+        elif len(first) <= NUM_FEW and self._wanted == AUTO:
+            self._runner = LoadedModel(network)
         else:
-            self._runner = self._start_engine(np.stack(images), num_files)
+            stacked = np.stack(images)
+            self._runner = self._start_engine(network, stacked, num_files)
 
     def _start_engine(
-        self, images: np.ndarray, num_files: int | None
+        self, network: Backbone, images: np.ndarray, num_files: int | None
     ) -> Engine:
         """Chooses an engine as the build of a cache does, and checks it."""
         names = list_candidates(self._wanted, "float32")
         try:
             engine = choose_engine(
                 names,
-                self._network,
+                network,
                 images,
                 precision="float32",
                 batch_size=None,
@@ -212,11 +206,11 @@ class Predictor:
             )
         except EngineError as error:
             raise EngineError(
-                f"The model {self._network.name} runs on none of the engines "
+                f"The model {network.name} runs on none of the engines "
                 f"{', '.join(names)}. Received: {error.__cause__}. Run again "
                 "with another `--engine`."
             ) from error
-        require_agreement(engine, self._network, images[:NUM_CHECKED])
+        require_agreement(engine, network, images[:NUM_CHECKED])
         return engine
 
     def _answer(self, runner: Runner, batch: Batch) -> list[Prediction]:

@@ -22,7 +22,7 @@ def list_commands(
     if backbone.handle.startswith("keras:"):
         build += ["--weights", backbone.weights]
     build += ["--image-size", str(cache.spec.image_size[0])]
-    build += ["--views", cache.spec.views[-1]]
+    build += ["--views", ",".join(cache.spec.views)]
     record = run.record
     train = ["head", "train", "--cache", str(cache.path)]
     if search is not None:

@@ -108,7 +108,7 @@ def gather(
     metrics = judge_run(
         run,
         cache,
-        is_mirrored_too=False,
+        is_averaged=False,
         is_end_to_end=False,
         groups_file=None,
         console=console,

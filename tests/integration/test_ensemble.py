@@ -142,25 +142,25 @@ def test_its_curves_are_those_of_the_first_member(run):
 
 def test_it_is_evaluated_as_any_head(run, tiny_cache):
     """From the cache as from the pictures, with mirrors and without."""
-    for is_mirrored_too in (False, True):
+    for is_averaged in (False, True):
         of_cache, of_pictures = (
             evaluate(
                 run,
                 tiny_cache,
-                is_mirrored_too=is_mirrored_too,
+                is_averaged=is_averaged,
                 is_end_to_end=is_end_to_end,
             )
             for is_end_to_end in (False, True)
         )
 
-        expected = mean_logits(tiny_cache, 2 if is_mirrored_too else 1)
+        expected = mean_logits(tiny_cache, 2 if is_averaged else 1)
         np.testing.assert_allclose(of_cache.logits, expected, atol=1e-5)
         np.testing.assert_allclose(of_pictures.logits, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("is_mirrored_too", [False, True])
+@pytest.mark.parametrize("is_averaged", [False, True])
 def test_its_exports_answer_in_a_fresh_process(
-    run, tiny_cache, artifacts_dir, test_images, is_mirrored_too
+    run, tiny_cache, artifacts_dir, test_images, is_averaged
 ):
     """Both formats, past the gate, the mean of the members on pictures."""
     paths, images = test_images
@@ -168,7 +168,7 @@ def test_its_exports_answer_in_a_fresh_process(
         run,
         tiny_cache,
         artifacts_dir=artifacts_dir,
-        is_mirrored_too=is_mirrored_too,
+        is_averaged=is_averaged,
     )
     np.save(export.directory.parent / "images.npy", images)
 
@@ -181,7 +181,7 @@ def test_its_exports_answer_in_a_fresh_process(
 
     assert set(export.parity) == {"stitched", *DEFAULT_FORMATS}
     assert export.worst.max_abs_diff <= export.worst.tolerance
-    expected = mean_logits(tiny_cache, 2 if is_mirrored_too else 1)
+    expected = mean_logits(tiny_cache, 2 if is_averaged else 1)
     for logits in json.loads(process.stdout):
         np.testing.assert_allclose(logits, expected, atol=1e-4)
 

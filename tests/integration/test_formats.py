@@ -390,7 +390,7 @@ def test_the_mirror_is_built_into_frozen_formats(run, cache, tmp_path):
         cache,
         artifacts_dir=tmp_path,
         formats=FROZEN_FORMATS,
-        is_mirrored_too=True,
+        is_averaged=True,
     )
 
     plain, mean = (head_probabilities(run, cache, n) for n in (1, 2))

@@ -138,7 +138,7 @@ def test_tta_averages_image_and_mirror(run, tiny_cache, tmp_path):
         tiny_cache,
         artifacts_dir=tmp_path / "artifacts",
         formats=["keras"],
-        is_mirrored_too=True,
+        is_averaged=True,
     )
 
     assert export.directory.name.endswith("-tta")

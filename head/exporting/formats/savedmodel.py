@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from embed.images import decode_and_resize
+from head.exporting.full_model import ENCODED
 from head.exporting.full_model import IMAGES
 from head.exporting.full_model import LOGITS
 from head.exporting.full_model import PROBABILITIES
@@ -21,7 +22,8 @@ class ServedModel(tf.Module):
     The signatures `serving_default` (float images) and `serve_bytes` (encoded
     JPEG, PNG, BMP or GIF) answer `class_names` `(batch,)`, the most probable
     class, and `probabilities` and `logits` `(batch, num_classes)` in the order
-    of `labels.txt`.
+    of `labels.txt`. A model that averages views of whole pictures takes them
+    in both.
 
     Args:
         full_model: What is served.
@@ -33,21 +35,27 @@ class ServedModel(tf.Module):
         model = full_model.model
         _, height, width, channels = model.input_shape
         self.model = model
+        of_views = full_model.of_views
+        self.parts = of_views.models if of_views else []
         self.documents = [
             tf.saved_model.Asset(str(folder / name))
             for name in full_model.documents
         ]
         class_names = tf.constant(list(full_model.class_names))
 
-        def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
-            logits = model(images, training=False)
+        def name(logits: tf.Tensor) -> dict[str, tf.Tensor]:
             return {
                 CLASS_NAMES: tf.gather(class_names, tf.argmax(logits, axis=-1)),
                 PROBABILITIES: tf.nn.softmax(logits),
                 LOGITS: logits,
             }
 
+        def answer(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            return name(model(images, training=False))
+
         def answer_bytes(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+            if of_views:
+                return name(of_views(encoded))
             images = tf.map_fn(
                 lambda one: decode_and_resize(one, (height, width)),
                 encoded,
@@ -60,11 +68,13 @@ class ServedModel(tf.Module):
         image_spec = tf.TensorSpec(
             (None, height, width, channels), tf.float32, name=IMAGES
         )
-        bytes_spec = tf.TensorSpec((None,), tf.string, name="encoded")
-        self.serve = tf.function(answer, input_signature=[image_spec])
+        bytes_spec = tf.TensorSpec((None,), tf.string, name=ENCODED)
         self.serve_bytes = tf.function(
             answer_bytes, input_signature=[bytes_spec]
         )
+        self.serve = self.serve_bytes
+        if not of_views:
+            self.serve = tf.function(answer, input_signature=[image_spec])
 
 
 def write_saved_model(full_model: FullModel, path: Path) -> None:

@@ -66,7 +66,7 @@ def test_tta_is_the_mean_over_both_views(run, tiny_cache, is_end_to_end):
     of_views = [np.asarray(head(test.features[:, view])) for view in (0, 1)]
 
     evaluation = evaluate(
-        run, tiny_cache, is_mirrored_too=True, is_end_to_end=is_end_to_end
+        run, tiny_cache, is_averaged=True, is_end_to_end=is_end_to_end
     )
 
     np.testing.assert_allclose(
@@ -82,7 +82,7 @@ def test_tta_needs_the_mirrored_view(tiny_request, tmp_path):
     ).cache
 
     with pytest.raises(PipelineError, match="--views flip"):
-        require_views(plain, is_mirrored_too=True)
+        require_views(plain, is_averaged=True)
 
 
 def test_a_picture_that_is_gone_is_named(run, tiny_cache, picture_folder):
@@ -106,13 +106,13 @@ def test_groups_of_a_file_are_judged(run, tiny_cache, tmp_path):
     assert evaluation.groups["pets"].num_images == 8
 
 
-@pytest.mark.parametrize("is_mirrored_too", [False, True])
-def test_what_is_written_is_what_was_measured(run, tiny_cache, is_mirrored_too):
+@pytest.mark.parametrize("is_averaged", [False, True])
+def test_what_is_written_is_what_was_measured(run, tiny_cache, is_averaged):
     """scikit-learn says of the predictions what the evaluation says.
 
     To the last digit, from either file, before calibration and after.
     """
-    evaluation = evaluate(run, tiny_cache, is_mirrored_too=is_mirrored_too)
+    evaluation = evaluate(run, tiny_cache, is_averaged=is_averaged)
 
     write_evaluation(evaluation, run.directory)
 
@@ -179,7 +179,7 @@ def test_one_view_is_the_same_alone_and_in_a_comparison(run, tiny_cache):
     """`--tta` compares with what is said without it, to the last digit."""
     alone = evaluate(run, tiny_cache)
 
-    both = evaluate(run, tiny_cache, is_mirrored_too=True)
+    both = evaluate(run, tiny_cache, is_averaged=True)
 
     assert both.comparison.one_view == alone.metrics
     assert alone.comparison is None

@@ -52,7 +52,7 @@ def _judge(tiny_cache, monkeypatch):
 
     def judge(run, cache=tiny_cache, **options):
         options = {
-            "is_mirrored_too": False,
+            "is_averaged": False,
             "is_end_to_end": False,
             "groups_file": None,
             **options,
@@ -78,7 +78,7 @@ def test_the_same_is_not_measured_twice(judge, run):
 
 
 @pytest.mark.parametrize(
-    "change", [{"is_mirrored_too": True}, {"is_end_to_end": True}]
+    "change", [{"is_averaged": True}, {"is_end_to_end": True}]
 )
 def test_another_question_is_measured(judge, run, change):
     """What was measured of one view is no answer for two, or for pictures."""
@@ -88,7 +88,7 @@ def test_another_question_is_measured(judge, run, change):
 
     assert num_measured == 2
     assert payload["end_to_end"] == ("is_end_to_end" in change)
-    assert len(payload["views"]) == 1 + ("is_mirrored_too" in change)
+    assert len(payload["views"]) == 1 + ("is_averaged" in change)
 
 
 def test_pictures_are_looked_at_every_time(judge, run):
@@ -150,7 +150,7 @@ def test_an_evaluation_that_was_cut_off_is_no_answer(judge, run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(head.evaluating.evaluation_file, "write_text", stop)
         with pytest.raises(KeyboardInterrupt):
-            judge(run, is_mirrored_too=True)
+            judge(run, is_averaged=True)
 
     payload, num_measured = judge(run)
 
@@ -218,7 +218,7 @@ def test_pictures_of_other_answers_do_not_stay(judge, run, tmp_path):
     path.write_text('pets = ["cat"]\n')
     judge(run, groups_file=path)
 
-    judge(run, is_mirrored_too=True, is_drawn=False)
+    judge(run, is_averaged=True, is_drawn=False)
 
     assert list(run.directory.glob("group-*.png")) == []
     assert not (run.directory / "reliability.png").exists()

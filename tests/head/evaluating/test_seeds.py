@@ -25,7 +25,7 @@ from head.spec import HeadSpec
 
 SPEC = HeadSpec(epochs=2, learning_rate=0.05, batch_size=8)
 HOW = {
-    "is_mirrored_too": True,
+    "is_averaged": True,
     "groups_file": None,
     "console": Console(is_quiet=True),
 }
@@ -165,14 +165,14 @@ def test_seeds_go_round(run, judge):
 @pytest.mark.parametrize("problem", ["groups", "views"])
 def test_what_cannot_be_judged_is_not_trained(problem, draw_cache, tmp_path):
     """A misspelt group and a missing view are found before all else."""
-    cache = draw_cache(tmp_path / "plain.h5", views=("plain", "other"))
+    cache = draw_cache(tmp_path / "plain.h5", views=("plain",))
     run = train_run(cache, SPEC, seed=0, artifacts_dir=tmp_path)
     groups_file = tmp_path / "groups.toml"
     groups_file.write_text('pets = ["cow"]\n')
     is_of_groups = problem == "groups"
     how = HOW | {
         "groups_file": groups_file if is_of_groups else None,
-        "is_mirrored_too": not is_of_groups,
+        "is_averaged": not is_of_groups,
     }
 
     with pytest.raises(PipelineError) as error:

@@ -35,19 +35,16 @@ def _write(cache, tmp_path):
     """Writes the card of an ensemble; takes whether it has the mirror."""
     run = train_run(cache, SPEC, seed=3, artifacts_dir=tmp_path)
 
-    def write(*, is_mirrored_too):
-        evaluation = evaluate(run, cache, is_mirrored_too=is_mirrored_too)
-        card = write_card(
-            "model", run, cache, evaluation, is_mirrored_too=is_mirrored_too
-        )
-        return card, evaluation
+    def write(*, is_averaged):
+        evaluation = evaluate(run, cache, is_averaged=is_averaged)
+        return write_card("model", run, cache, evaluation), evaluation
 
     return write
 
 
 def test_a_card_has_data_weights_licence_accuracy_and_limits(write, cache):
     """With the very figures that `head evaluate` has."""
-    card, evaluation = write(is_mirrored_too=False)
+    card, evaluation = write(is_averaged=False)
 
     for heading in ("Data", "Weights", "Accuracy", "Limits"):
         assert f"\n## {heading}\n" in card
@@ -73,7 +70,7 @@ def test_a_card_has_data_weights_licence_accuracy_and_limits(write, cache):
 
 def test_a_card_says_that_the_mirror_is_averaged(write):
     """And its accuracy is that of both views."""
-    card, evaluation = write(is_mirrored_too=True)
+    card, evaluation = write(is_averaged=True)
 
     assert "mirror" in card
     assert f"{evaluation.metrics.top1:.2%}" in card
@@ -83,7 +80,7 @@ def test_the_table_has_a_row_a_format_in_a_fixed_order(write):
     """The stitched model first, formats of before with what is known."""
     scored = {**PARITY, "num_bytes": 2_500_000, "test": vars(SCORE)}
     record = {"onnx": scored, "keras": PARITY, "stitched": PARITY}
-    card, _ = write(is_mirrored_too=False)
+    card, _ = write(is_averaged=False)
 
     table = format_table(record)
     whole = format_card(card, record, SCORE)

@@ -124,7 +124,7 @@ def test_figures_are_those_of_evaluate_and_scikit_learn(write, run):
 
     judged = judge_run(
         *run,
-        is_mirrored_too=False,
+        is_averaged=False,
         is_end_to_end=False,
         groups_file=None,
         console=Console(),
