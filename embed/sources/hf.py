@@ -46,8 +46,7 @@ class HfSource(Source):
     def __init__(self, request: SourceRequest) -> None:
         import datasets
 
-        name = "hf" if request.is_local else f"hf:{request.name}"
-        whole = _load(request)
+        whole, name = _load(request), request.dataset
         features = next(iter(whole.values())).features
         image = choose_feature(name, "Image", _find_images(features))
         label = choose_feature(
@@ -74,7 +73,7 @@ class HfSource(Source):
             for split, data in parts.items()
         }
         super().__init__(
-            name=name,
+            name="hf" if request.is_local else name,
             version="",
             class_names=names,
             splits={

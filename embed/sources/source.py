@@ -193,7 +193,8 @@ def _check_classes(source: Source) -> None:
         raise SourceError(
             f"The dataset {source.name} has a single class, "
             f"{list(source.class_names)}. Expected: at least {MIN_CLASSES} "
-            "classes. Add pictures of another class, one folder each."
+            "classes. Add pictures of another class, or say where else labels "
+            "are with `--label-from`."
         )
     for name in source.class_names:
         if not name.isprintable():

@@ -83,7 +83,16 @@ def run_verify(
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where TFDS keeps them now, if they were moved."),
+        typer.Option(
+            help="Where TFDS or Hugging Face keeps them now, if they were "
+            "moved."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where their list lies now, if it was moved."
+        ),
     ] = None,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     as_json: JsonOption = False,
@@ -110,7 +119,11 @@ def run_verify(
         path = find_cache_path(artifacts, cache)
         console.say(f"Cache: {path}.")
         prepare_devices()
-        moved = {"dataset": dataset, "data_dir": data_dir and str(data_dir)}
+        moved = {
+            "dataset": dataset,
+            "data_dir": data_dir and str(data_dir),
+            "labels": labels and str(labels),
+        }
         verify = functools.partial(
             verify_cache,
             path,
