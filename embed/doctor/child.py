@@ -17,7 +17,8 @@ PROGRAM = (
     "from embed.doctor.probe import main; main(sys.argv[2])"
 )
 # What checks of their own report: others refer to them.
-REPORTED = ("dataset", "backbone")
+FETCHED = ("dataset", "backbone")
+REPORTED = ("views", *FETCHED)
 
 
 class Facts:
@@ -26,11 +27,19 @@ class Facts:
     Args:
         parts: By name what was found out; `error` says why nothing was.
         end: Why the probe ended before its time, or `""`.
+        is_late: Whether that was because it took too long.
     """
 
-    def __init__(self, parts: dict[str, dict[str, Any]], end: str = "") -> None:
+    def __init__(
+        self,
+        parts: dict[str, dict[str, Any]],
+        end: str = "",
+        *,
+        is_late: bool = False,
+    ) -> None:
         self.parts = parts
         self.end = end
+        self.is_late = is_late
 
     def problem(self, name: str) -> str:
         """Returns what the probe met instead of a part, or `""`."""
@@ -56,9 +65,9 @@ class Facts:
         Raises:
             UnknownError: If nothing at all is known.
         """
-        parts = [self.parts.get(name, {}) for name in REPORTED]
+        parts = [self.parts.get(name, {}) for name in FETCHED]
         if not any("urls" in part for part in parts):
-            for name in REPORTED:
+            for name in FETCHED:
                 self.get(name)
         return [url for part in parts for url in part.get("urls", [])]
 
@@ -84,12 +93,13 @@ def run_probe(subject: Subject, *, is_verbose: bool = False) -> Facts:
         text=True,
         errors="replace",
     )
-    end = ""
+    end, is_late = "", False
     try:
         stdout, stderr = process.communicate(timeout=TIME_OUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         stdout, stderr = process.communicate()
+        is_late = True
         end = f"took longer than {TIME_OUT_SECONDS:.0f} s"
     except BaseException:
         process.kill()
@@ -98,7 +108,8 @@ def run_probe(subject: Subject, *, is_verbose: bool = False) -> Facts:
     parts, trying = _read_parts(stdout)
     if process.returncode and not end:
         end = _describe_end(process.returncode, stderr or "")
-    return Facts(parts, f"{end} at {trying}" if end and trying else end)
+    end = f"{end} at {trying}" if end and trying else end
+    return Facts(parts, end, is_late=is_late)
 
 
 def _read_parts(stdout: str) -> tuple[dict[str, dict[str, Any]], str]:

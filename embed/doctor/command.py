@@ -23,8 +23,19 @@ def run_doctor(
         str | None, typer.Option(help="As of build-cache.")
     ] = None,
     data_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where TFDS keeps datasets; or TFDS_DATA_DIR."),
+        Path | None, typer.Option(help="As of build-cache.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="As of build-cache.")
+    ] = None,
+    label_from: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="As of build-cache.")
+    ] = None,
+    train_split: Annotated[
+        str | None, typer.Option(metavar="SPLIT", help="As of build-cache.")
+    ] = None,
+    test_split: Annotated[
+        str | None, typer.Option(metavar="SPLIT", help="As of build-cache.")
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="As of build-cache.")
@@ -32,8 +43,11 @@ def run_doctor(
     weights: Annotated[
         str | None, typer.Option(help="As of build-cache.")
     ] = None,
+    cut: Annotated[
+        str | None, typer.Option(metavar="NAME", help="As of build-cache.")
+    ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Height and width in pixels.")
+        int | None, typer.Option(min=1, help="As of build-cache.")
     ] = None,
     views: Annotated[
         str | None, typer.Option(help="As of build-cache.")
@@ -73,10 +87,15 @@ def run_doctor(
         subject = Subject(
             dataset=dataset or chosen.dataset,
             data_dir=str(data_dir) if data_dir else None,
+            labels=str(labels) if labels else None,
+            label_from=label_from,
+            train_split=train_split,
+            test_split=test_split,
             backbone=backbone or chosen.backbone,
             weights=weights
             or (PRESETS["pets"].weights if backbone else chosen.weights),
-            image_size=image_size or chosen.image_size,
+            cut=cut,
+            image_size=image_size or (None if backbone else chosen.image_size),
             views=views or chosen.views,
             artifacts_dir=artifacts,
         )

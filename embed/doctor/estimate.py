@@ -8,6 +8,7 @@ from embed.doctor.check import Finding
 from embed.doctor.check import UnknownError
 from embed.doctor.check import count
 from embed.doctor.child import Facts
+from embed.doctor.rates import count_work
 from embed.memory import format_size
 
 FEATURE_BYTES = 4  # float32, the default of `--dtype`.
@@ -72,7 +73,7 @@ def make_estimate(facts: Facts) -> Estimate:
     Raises:
         UnknownError: If the dataset or the views are not known.
     """
-    dataset = facts.get("dataset")
+    dataset, sides = facts.get("dataset"), facts.get("views")["sides"]
     backbone, rates, memory = (
         _get_or_nothing(facts, name) for name in ("backbone", "rates", "memory")
     )
@@ -83,16 +84,17 @@ def make_estimate(facts: Facts) -> Estimate:
     cache_bytes = seconds = None
     if num_images is not None and feature_dim is not None:
         vector_bytes = feature_dim * FEATURE_BYTES
-        row_bytes = dataset["num_views"] * vector_bytes + ROW_BYTES
+        row_bytes = len(sides) * vector_bytes + ROW_BYTES
         cache_bytes = num_images * row_bytes
     if num_images is not None and rate:
-        seconds = num_images * dataset["work"] / rate
+        image_size = rates.get("image_size") or backbone["image_size"]
+        seconds = num_images * count_work(sides, image_size) / rate
     peak_bytes = STATED_MEMORY_BYTES
     if backbone.get("is_loaded"):
         peak_bytes = memory.get("peak_bytes", STATED_MEMORY_BYTES)
     return Estimate(
         num_images=num_images,
-        num_views=dataset["num_views"],
+        num_views=len(sides),
         feature_dim=feature_dim,
         cache_bytes=cache_bytes,
         disk_bytes=None if cache_bytes is None else COPIES * cache_bytes,

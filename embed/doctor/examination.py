@@ -22,6 +22,7 @@ from embed.doctor.installation import check_imports
 from embed.doctor.installation import check_keras
 from embed.doctor.materials import check_backbone
 from embed.doctor.materials import check_dataset
+from embed.doctor.materials import check_views
 from embed.doctor.prepared import check_datasets
 from embed.doctor.reachability import check_network
 from embed.doctor.requirements import REASONS
@@ -93,6 +94,7 @@ class Examination:
             "gpu": lambda: check_gpu(get("devices")),
             "engine": lambda: check_engine(get("engines")),
             "dataset": lambda: check_dataset(facts),
+            "views": lambda: check_views(facts),
             "backbone": lambda: check_backbone(facts),
             "network": lambda: check_network(facts.urls()),
             "artifacts folder": lambda: check_folder(

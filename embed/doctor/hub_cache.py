@@ -15,7 +15,6 @@ from embed.doctor.check import warn
 from embed.memory import format_size
 
 # See `embed.backbones.fetch` for what lies there.
-HUB = "hub:"
 MODULE = re.compile(r"[0-9a-f]{40}")
 DESCRIPTOR, LOCK, HALF = ".descriptor.txt", ".lock", ".tmp"
 SHARD = re.compile(r"variables\.data-\d+-of-(\d+)")
@@ -28,7 +27,8 @@ def look_at_hub_cache(backbone: str) -> dict[str, Any]:
         backbone: Handle of the one that is asked for.
     """
     folder = find_folder()
-    chosen = find_module_dir(folder, backbone)
+    address = find_address(backbone)
+    chosen = find_module_dir(address) if address else None
     modules = [
         {
             "path": str(path),
@@ -58,13 +58,20 @@ def find_folder() -> Path:
     return folder.expanduser().absolute()
 
 
-def find_module_dir(folder: Path, backbone: str) -> Path | None:
-    """Returns where a module is kept, `None` for one that is not fetched."""
-    address = backbone.removeprefix(HUB)
-    if address == backbone or "://" not in address:
-        return None
+def find_address(backbone: str) -> str:
+    """Returns the address of a handle, `""` for what is not fetched by one."""
+    from embed.backbones.handle import HUB
+    from embed.backbones.handle import parse_handle
+
+    handle = parse_handle(backbone)
+    is_address = handle.kind == HUB and "://" in handle.place
+    return handle.place if is_address else ""
+
+
+def find_module_dir(address: str) -> Path:
+    """Returns where the module of an address is kept."""
     name = hashlib.sha1(address.encode(), usedforsecurity=False).hexdigest()
-    return folder / name
+    return find_folder() / name
 
 
 def check_hub_cache(facts: dict[str, Any]) -> Finding:

@@ -4,29 +4,41 @@ Runs in the child process. What is there is opened as a build would open it;
 of what is not, it is said where a build would fetch it.
 """
 
-import time
 from typing import TYPE_CHECKING
 from typing import Any
 from urllib.parse import urlsplit
 
 from embed.doctor.offline import call_offline
 from embed.doctor.prepared import find_data_dir
-from embed.doctor.rates import count_work
+from embed.doctor.rates import find_sides
 from embed.doctor.subject import Subject
 from embed.presets import HUB_MODULE
 
 if TYPE_CHECKING:
     from embed.backbones import Backbone
     from embed.backbones import BackboneRequest
+    from embed.sources import SourceRequest
 
-TFDS, HUB, KERAS = "tfds:", "hub:", "keras:"
+TFDS, KERAS = "tfds", "keras:"
 # TFDS says how many images a set has once it is prepared. Of this one:
 # https://www.tensorflow.org/datasets/catalog/oxford_iiit_pet
 KNOWN_NUM_IMAGES = {"oxford_iiit_pet": {"train": 3_680, "test": 3_669}}
 # The same network, to be measured in the place of one that is not here.
-STAND_INS = {f"{HUB}{HUB_MODULE}": f"{KERAS}MobileNetV2?alpha=1.4"}
+STAND_INS = {f"hub:{HUB_MODULE}": f"{KERAS}MobileNetV2?alpha=1.4"}
+MOST_BYTES = 5_000_000_000  # TFDS reads all of it for ids: a minute or so.
 TRIAL_SECONDS = 1.0
 NUM_TRIAL_IMAGES = 32  # As many as the reference runs in a batch.
+
+
+def look_at_views(subject: Subject) -> dict[str, Any]:
+    """Returns the sizes of the views, in pixels.
+
+    Raises:
+        PipelineError: If a build would be refused.
+    """
+    from embed.views import parse_views
+
+    return {"sides": find_sides(parse_views(subject.views))}
 
 
 def look_at_dataset(subject: Subject) -> dict[str, Any]:
@@ -35,29 +47,36 @@ def look_at_dataset(subject: Subject) -> dict[str, Any]:
     Raises:
         PipelineError: If a build would be refused.
     """
-    from embed.views import parse_views
-
-    views = parse_views(subject.views)
-    facts: dict[str, Any] = {
-        "num_views": len(views),
-        "work": count_work(views, subject.image_size),
-        "num_images": None,
-        "urls": [],
-        "fetched_bytes": 0,
-    }
-    if subject.dataset.startswith(TFDS):
-        return facts | _look_at_tfds(subject)
     from embed.sources import SourceRequest
+    from embed.sources import check_source
     from embed.sources import open_source
+    from embed.sources.tfds import find_builder
 
-    request = SourceRequest(dataset=subject.dataset, data_dir=subject.data_dir)
-    source, urls = call_offline(lambda: open_source(request.anchored()))
-    if isinstance(source, Exception):
-        if not urls:
-            raise source
-        return facts | {"urls": urls}
-    counts = {name: len(i.labels) for name, i in source.splits.items()}
-    return facts | {"num_images": counts}
+    request = SourceRequest(
+        dataset=subject.dataset,
+        data_dir=subject.data_dir,
+        labels=subject.labels,
+        label_from=subject.label_from,
+        train_split=subject.train_split,
+        test_split=subject.test_split,
+    ).anchored()
+    refusal, urls = call_offline(lambda: check_source(request))
+    if refusal is not None and not urls:
+        raise refusal
+    if request.kind == TFDS and not urls:
+        builder = find_builder(request.name, request.data_dir)
+        if not builder.is_prepared():
+            return _look_at_unprepared(builder, request)
+        if builder.info.dataset_size > MOST_BYTES:
+            counts = _count_examples(builder, request)
+            return {"num_images": counts, "urls": []}
+    source, urls = call_offline(lambda: open_source(request))
+    if not isinstance(source, Exception):
+        counts = {name: len(i.labels) for name, i in source.splits.items()}
+        return {"num_images": counts, "urls": []}
+    if not urls:
+        raise source
+    return {"num_images": None, "urls": urls, "fetched_bytes": 0}
 
 
 def look_at_backbone(subject: Subject) -> dict[str, Any]:
@@ -69,10 +88,12 @@ def look_at_backbone(subject: Subject) -> dict[str, Any]:
     from embed.backbones import BackboneRequest
     from embed.backbones import load_backbone
 
+    side = subject.image_size
     request = BackboneRequest(
         handle=subject.backbone,
         weights=subject.weights,
-        image_size=(subject.image_size, subject.image_size),
+        image_size=(side, side) if side else None,
+        cut=subject.cut,
     ).anchored()
     if not (urls := _find_missing_module(request)):
         backbone, urls = call_offline(lambda: load_backbone(request))
@@ -92,62 +113,45 @@ def look_at_backbone(subject: Subject) -> dict[str, Any]:
     return {"urls": urls, "is_loaded": False, **facts}
 
 
-def _look_at_tfds(subject: Subject) -> dict[str, Any]:
-    from embed.errors import SourceError
-    from embed.sources.source import SPLITS
-    from embed.sources.tfds import PROBE_URL
-    from embed.sources.tfds import find_builder
-
-    name = subject.dataset.removeprefix(TFDS)
-    builder, urls = call_offline(lambda: find_builder(name, subject.data_dir))
-    if isinstance(builder, Exception):
-        if not urls:
-            raise builder
-        return {"urls": urls}
-    if not builder.is_prepared():
-        fetched = {u: int(info.size) for u, info in builder.url_infos.items()}
-        hosts = {urlsplit(url).netloc: url for url in fetched}
-        return {
-            "num_images": KNOWN_NUM_IMAGES.get(builder.name),
-            "urls": [PROBE_URL, *hosts.values()],
-            "fetched_bytes": sum(fetched.values()),
-            "folder": str(find_data_dir(subject.data_dir)),
-        }
-    splits = builder.info.splits
-    missing = [
-        str(path)
-        for split in SPLITS
-        if split in splits
-        for path in splits[split].filepaths
-        if not path.exists()
-    ]
-    if missing:
-        raise SourceError(
-            f"The dataset {builder.info.full_name} lacks {len(missing)} of its "
-            f"files, {missing[0]} the first. Remove {builder.data_dir}, and it "
-            "is prepared again."
-        )
+def _count_examples(builder: Any, request: "SourceRequest") -> dict[str, int]:
+    """Returns how many images there are, without reading any."""
     return {
-        "num_images": {
-            split: splits[split].num_examples
-            for split in SPLITS
-            if split in splits
-        }
+        split: builder.info.splits[name].num_examples
+        for split, name in request.split_names.items()
+    }
+
+
+def _look_at_unprepared(
+    builder: Any, request: "SourceRequest"
+) -> dict[str, Any]:
+    """Returns what TFDS would fetch; what it would prepare is about as much."""
+    from embed.sources.tfds import PROBE_URL
+
+    fetched = {url: int(i.size) for url, i in builder.url_infos.items()}
+    hosts = {urlsplit(url).netloc: url for url in fetched}
+    is_usual = not (request.train_split or request.test_split)
+    return {
+        "num_images": KNOWN_NUM_IMAGES.get(builder.name) if is_usual else None,
+        "urls": [PROBE_URL, *hosts.values()],
+        "fetched_bytes": sum(fetched.values()),
+        "folder": str(find_data_dir(request.data_dir)),
     }
 
 
 def _find_missing_module(request: "BackboneRequest") -> list[str]:
-    """Returns the address of a module that is not kept here.
+    """Returns the address of a module of TF-Hub that is not kept here.
 
     It is not tried: the hub waits for minutes where another fetches it.
     """
-    from embed.doctor.hub_cache import find_folder
+    from embed.doctor.hub_cache import find_address
     from embed.doctor.hub_cache import find_module_dir
 
-    directory = find_module_dir(find_folder(), request.handle)
-    if directory is None or (directory.is_dir() and any(directory.iterdir())):
+    address = find_address(request.handle)
+    if not address:
         return []
-    return [request.handle.removeprefix(HUB)]
+    directory = find_module_dir(address)
+    is_kept = directory.is_dir() and any(directory.iterdir())
+    return [] if is_kept else [address]
 
 
 def _measure(backbone: "Backbone") -> dict[str, Any]:
@@ -162,15 +166,16 @@ def _measure(backbone: "Backbone") -> dict[str, Any]:
     images = np.random.default_rng(0).random(
         (NUM_TRIAL_IMAGES, height, width, 3), np.float32
     )
-    facts: dict[str, Any] = {"feature_dim": backbone.feature_dim}
+    facts: dict[str, Any] = {
+        "feature_dim": backbone.feature_dim,
+        "image_size": height,
+    }
     for name in list_candidates("auto", "float32"):
-        began = time.monotonic()
         try:
             engine = create_engine(name, backbone)
             engine(images[:1])
         except Exception:  # noqa: S112  As in a build, the next is tried.
             continue
-        ready = time.monotonic() - began
         rate = measure_rate(engine, images, TRIAL_SECONDS)
-        return facts | {"engine": name, "rate": rate, "start_seconds": ready}
+        return facts | {"engine": name, "rate": rate}
     return facts

@@ -29,6 +29,11 @@ def check_imports(facts: Facts) -> Finding:
     if failed := part["failed"]:
         problems = [f"{name}: {reason}" for name, reason in failed.items()]
         return fail("; ".join(problems), REINSTALL)
+    if facts.is_late:
+        return warn(
+            f"The child process {facts.end}",
+            "Run the doctor again; a cold or busy disk may be the reason",
+        )
     if facts.end:
         return fail(f"The child process {facts.end}", REINSTALL)
     return Finding(f"{len(part['modules'])} packages")

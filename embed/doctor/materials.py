@@ -44,6 +44,15 @@ def check_dataset(facts: Facts) -> Finding:
     )
 
 
+def check_views(facts: Facts) -> Finding:
+    """Reports views that a build would refuse."""
+    if problem := facts.problem("views"):
+        return _refuse(problem)
+    sides = facts.get("views")["sides"]
+    own = ", ".join(str(side) for side in sorted({s for s in sides if s}))
+    return Finding(f"{len(sides)}{f', some at {own} px' if own else ''}")
+
+
 def check_backbone(facts: Facts) -> Finding:
     """Reports a backbone that a build would refuse or cannot keep."""
     if problem := facts.problem("backbone"):

@@ -17,6 +17,7 @@ from embed.doctor.builds import look_at_builds
 from embed.doctor.hub_cache import look_at_hub_cache
 from embed.doctor.inputs import look_at_backbone
 from embed.doctor.inputs import look_at_dataset
+from embed.doctor.inputs import look_at_views
 from embed.doctor.prepared import look_at_datasets
 from embed.doctor.rates import look_at_rates
 from embed.doctor.subject import Subject
@@ -47,17 +48,24 @@ def main(text: str) -> None:
         answers.flush()
 
     say({"part": "imports", "facts": _import_all(say)})
+
+    def find_image_size() -> int | None:
+        size = found.get("backbone", {}).get("image_size")
+        return size or subject.image_size
+
+    found: dict[str, dict[str, Any]] = {}
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "builds": lambda: look_at_builds(subject.artifacts_dir),
         "hub cache": lambda: look_at_hub_cache(subject.backbone),
         "datasets": lambda: look_at_datasets(subject.data_dir),
-        "rates": lambda: look_at_rates(subject),
         "keras": _look_at_keras,
         "devices": _look_at_devices,
         "engines": _look_at_engines,
+        "views": lambda: look_at_views(subject),
         "dataset": lambda: look_at_dataset(subject),
         "backbone": lambda: look_at_backbone(subject),
         "memory": _look_at_memory,
+        "rates": lambda: look_at_rates(subject, find_image_size()),
     }
     for name, look in parts.items():
         say({"trying": name})
@@ -65,6 +73,7 @@ def main(text: str) -> None:
             facts = look()
         except Exception as error:  # Of whatever is broken here.
             facts = {"error": _in_words(error)}
+        found[name] = facts
         say({"part": name, "facts": facts})
     os._exit(0)  # What libraries do at their end may crash, and is not needed.
 

@@ -1,5 +1,6 @@
 """How fast a backbone was in the builds that were made on this machine."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from embed.doctor.subject import Subject
@@ -7,45 +8,58 @@ from embed.doctor.subject import Subject
 MIN_SECONDS = 1.0  # Of a pass: less is no measurement.
 
 
-def look_at_rates(subject: Subject) -> dict[str, Any]:
+def look_at_rates(subject: Subject, image_size: int | None) -> dict[str, Any]:
     """Returns the rate of the newest cache of a backbone, if there is one.
 
     That of the last call that worked on it, decoding and writing included.
+
+    Args:
+        subject: Names the backbone.
+        image_size: Height and width of its images, in pixels, if known.
     """
     from embed.artifacts import iterate_caches
+    from embed.backbones.handle import parse_handle
     from embed.cache import FeatureCache
     from embed.provenance import host_name
 
+    handle = str(parse_handle(subject.backbone).anchored())
     for path, cache in iterate_caches(subject.artifacts_dir):
         if not isinstance(cache, FeatureCache):
             continue
-        provenance, spec = cache.provenance, cache.spec
+        made, spec = cache.provenance, cache.spec
+        side = spec.image_size[0]
         is_like = (
-            provenance.backbone.handle == subject.backbone
-            and spec.image_size[0] == subject.image_size
-            and provenance.host == host_name()
+            made.backbone.handle == handle
+            and made.backbone.cut == subject.cut
+            and side == image_size
+            and made.host == host_name()
             and spec.precision == "float32"
         )
-        seconds = provenance.seconds.get("pass", 0.0)
-        if is_like and provenance.attempts and seconds >= MIN_SECONDS:
-            share = count_work(spec.views, subject.image_size) / len(spec.views)
+        seconds = made.seconds.get("pass", 0.0)
+        if is_like and made.attempts and seconds >= MIN_SECONDS:
+            share = count_work(find_sides(spec.views), side) / len(spec.views)
             return {
-                "rate": share * provenance.attempts[-1].num_views / seconds,
+                "rate": share * made.attempts[-1].num_views / seconds,
                 "cache": path.name,
-                "engine": provenance.engine,
+                "engine": made.engine,
                 "feature_dim": cache.feature_dim,
+                "image_size": side,
             }
     return {}
 
 
-def count_work(names: tuple[str, ...], image_size: int) -> float:
-    """Returns what views cost: as many of the size of the backbone.
-
-    Args:
-        names: Of the views.
-        image_size: Height and width of the backbone's images, in pixels.
-    """
+def find_sides(names: Sequence[str]) -> list[int | None]:
+    """Returns the sizes of views in pixels, `None` for the backbone's."""
     from embed.views import find_view
 
-    sides = [find_view(name).side or image_size for name in names]
-    return sum((side / image_size) ** 2 for side in sides)
+    return [find_view(name).side for name in names]
+
+
+def count_work(sides: Sequence[int | None], image_size: int) -> float:
+    """Returns what views cost, one of the backbone's own size being 1.
+
+    Args:
+        sides: What `find_sides` returned.
+        image_size: Height and width of the backbone's images, in pixels.
+    """
+    return sum(((side or image_size) / image_size) ** 2 for side in sides)

@@ -11,21 +11,31 @@ class Subject:
 
     Args:
         dataset: Handle of the source.
-        data_dir: Where TFDS keeps its datasets; `None` for its default.
+        data_dir: Where datasets are kept; `None` for the usual places.
+        labels: List of the pictures of a folder with their labels.
+        label_from: Where else labels come from.
+        train_split: What the dataset calls its train split.
+        test_split: What it calls its test split.
         backbone: Handle of the backbone.
         weights: Of a `keras:` backbone.
-        image_size: Height and width in pixels.
+        cut: Layer whose output is the features.
+        image_size: Height and width in pixels; `None` for the backbone's.
         views: What `--views` accepts.
         artifacts_dir: Folder of everything written.
     """
 
     dataset: str
-    data_dir: str | None
     backbone: str
     weights: str
-    image_size: int
     views: str
     artifacts_dir: Path
+    image_size: int | None = None
+    data_dir: str | None = None
+    labels: str | None = None
+    label_from: str | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+    cut: str | None = None
 
     def to_json(self) -> str:
         """Returns it for a child process."""

@@ -63,7 +63,7 @@ def run_compare(
     with command(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
-        from embed.cache import open_cache
+        from embed.artifacts import find_labelled_cache
         from head.spec import RECIPES
         from head.spec import load_spec
         from tune.comparing.compare import PICTURE
@@ -71,7 +71,7 @@ def run_compare(
         from tune.comparing.table import format_comparison
 
         folder, comparison = compare_heads(
-            [open_cache(path) for path in cache],
+            [find_labelled_cache(artifacts, path) for path in cache],
             spec=load_spec(spec) if spec else RECIPES["reference"],
             seeds=[(seed + number) % (MAX_SEED + 1) for number in range(seeds)],
             artifacts_dir=artifacts,

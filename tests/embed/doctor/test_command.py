@@ -93,10 +93,10 @@ def test_a_broken_installation(
     assert line.startswith("error: A build would fail: numpy, setuptools, ")
 
 
-def test_folders_that_cannot_be_used(
+def test_what_a_build_would_refuse(
     run_command, options, hub_dir, closed_address, tmp_path
 ):
-    """Readable for people; what the module's folder lacks stops a build."""
+    """For people: misspelt names, folders, and a module that is not whole."""
     keep_half_a_module(hub_dir, closed_address)
     (tmp_path / "file").touch()
 
@@ -104,23 +104,16 @@ def test_folders_that_cannot_be_used(
         *options,
         *("--backbone", f"hub:{closed_address}"),
         *("--artifacts", tmp_path / "file" / "artifacts"),
+        *("--dataset", "folder:nowhere", "--views", "upside-down"),
         env={"TFHUB_CACHE_DIR": str(hub_dir), "COLUMNS": "100"},
     )
 
     assert process.returncode == 1
     lines = process.stdout.splitlines()
     bad = [line.split("  ")[0] for line in lines if line.startswith("✗")]
-    assert bad == ["✗ backbone", "✗ artifacts folder", "✗ hub cache"]
+    assert bad == [
+        *("✗ dataset", "✗ views", "✗ backbone", "✗ artifacts folder"),
+        "✗ hub cache",
+    ]
     assert "→ Choose a folder that can be written with" in process.stdout
     assert f"`rm -rf {hub_dir}/" in process.stdout
-
-
-def test_what_was_misspelt(run_command, options):
-    """Dataset and views are refused as a build would refuse them."""
-    process = run_command(
-        *options, *("--dataset", "folder:nowhere"), *("--views", "upside-down")
-    )
-
-    assert process.returncode == 1
-    assert "✗ dataset" in process.stdout
-    assert "✗ python" not in process.stdout

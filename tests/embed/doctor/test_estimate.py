@@ -11,13 +11,13 @@ from embed.doctor.estimate import make_estimate
 
 DATASET = {
     "num_images": {"train": 80, "test": 20},
-    "num_views": 2,
-    "work": 2.0,
     "urls": [],
 }
+VIEWS = {"sides": [None, None]}
 BACKBONE = {
     "urls": [],
     "feature_dim": 10,
+    "image_size": 96,
     "rate": 50.0,
     "engine": "litert",
     "measured": "keras:Tiny",
@@ -31,6 +31,7 @@ def test_sizes_and_times_add_up():
         Facts(
             {
                 "dataset": DATASET,
+                "views": VIEWS,
                 "backbone": BACKBONE,
                 "memory": {"peak_bytes": 10**9},
                 "rates": {},
@@ -48,7 +49,13 @@ def test_sizes_and_times_add_up():
 
 def test_larger_views_take_longer():
     """A view of twice the side counts four times."""
-    facts = Facts({"dataset": {**DATASET, "work": 5.0}, "backbone": BACKBONE})
+    facts = Facts(
+        {
+            "dataset": DATASET,
+            "views": {"sides": [None, 192]},
+            "backbone": BACKBONE,
+        }
+    )
 
     assert make_estimate(facts).seconds == pytest.approx(10.0)
 
@@ -60,8 +67,16 @@ def test_a_cache_that_was_built_here_is_believed_first():
         "engine": "openvino",
         "cache": "a.h5",
         "feature_dim": 10,
+        "image_size": 96,
     }
-    facts = Facts({"dataset": DATASET, "backbone": BACKBONE, "rates": rates})
+    facts = Facts(
+        {
+            "dataset": DATASET,
+            "views": VIEWS,
+            "backbone": BACKBONE,
+            "rates": rates,
+        }
+    )
 
     estimate = make_estimate(facts)
 
@@ -74,6 +89,7 @@ def test_what_is_not_here_has_a_stated_size():
     facts = Facts(
         {
             "dataset": DATASET,
+            "views": VIEWS,
             "backbone": {**BACKBONE, "is_loaded": False},
             "memory": {"peak_bytes": 10**12},
         }
@@ -87,7 +103,11 @@ def test_what_is_not_here_has_a_stated_size():
 def test_an_unknown_backbone_leaves_gaps():
     """What does not depend on it is said all the same."""
     facts = Facts(
-        {"dataset": DATASET, "backbone": {"urls": ["https://example.com"]}}
+        {
+            "dataset": DATASET,
+            "views": VIEWS,
+            "backbone": {"urls": ["https://example.com"]},
+        }
     )
 
     estimate = make_estimate(facts)
