@@ -49,5 +49,8 @@ def run_backbones(
             )
         console.result(
             {"backbones": [to_payload(row) for row in rows]},
-            draw_table(rows) if rows else f"No backbone of kind {kind} here.",
+            draw_table(rows)
+            if rows
+            else f"No cache in {artifacts} was built with a backbone of kind "
+            f"{kind}. Any is one: `--backbone {kind}:PATH`.",
         )

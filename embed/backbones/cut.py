@@ -35,10 +35,10 @@ def cut_at(model: keras.Model, name: str) -> keras.Model:
     """
     for layer in model.layers:
         if layer.name == name:
-            return keras.Model(model.inputs, _output_of(model, layer))
+            return keras.Model(model.inputs[0], _output_of(model, layer))
         if isinstance(layer, keras.Model) and name.startswith(f"{layer.name}/"):
             inner = cut_at(layer, name.removeprefix(f"{layer.name}/"))
-            return keras.Model(model.inputs, inner(_input_of(model, layer)))
+            return keras.Model(model.inputs[0], inner(_input_of(model, layer)))
     names = list(_list_layers(model))
     raise BackboneError(
         f"The model has no layer {name!r} to be cut at. Expected: one of its "
@@ -66,7 +66,7 @@ def cut_before_classifier(model: keras.Model) -> tuple[keras.Model, str]:
         if inner is layer:
             return model, layers[-1].name
         features = inner(_input_of(model, layer))
-        return keras.Model(model.inputs, features), f"{layer.name}/{name}"
+        return keras.Model(model.inputs[0], features), f"{layer.name}/{name}"
     if isinstance(layer, keras.layers.Dense):
         features = _input_of(model, layer)
     else:
@@ -79,7 +79,7 @@ def cut_before_classifier(model: keras.Model) -> tuple[keras.Model, str]:
     while isinstance(producer, TRANSPARENT[:1]):  # Silent when it is used.
         features = _input_of(model, producer)
         producer = features._keras_history.operation
-    return keras.Model(model.inputs, features), producer.name
+    return keras.Model(model.inputs[0], features), producer.name
 
 
 def pool(features: Any, *, is_first_token: bool = False) -> tuple[Any, str]:

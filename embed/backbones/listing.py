@@ -79,26 +79,22 @@ def list_backbones(
     rows = {row.handle: row for row in _list_known()}
     is_used = set()
     for cache in _newest_first(artifacts_dir):
-        spec = cache.spec
-        row = rows.get(spec.backbone) or Listed(
-            handle=spec.backbone,
-            kind=spec.backbone.partition(":")[0],
-            side=spec.image_size[0],
-            feature_dim=cache.feature_dim,
-        )
-        is_used.add(row.handle)
-        measured = row.measured or _measure(cache)
-        rows[row.handle] = dataclasses.replace(
+        name = cache.spec.backbone
+        # Files share a name, whatever is in them.
+        key = name if name in rows else f"{name} {cache.spec.weights_digest}"
+        row = rows.get(key) or Listed(handle=name, kind=name.partition(":")[0])
+        is_used.add(key)
+        rows[key] = dataclasses.replace(
             row,
-            measured=measured,
+            side=row.side or cache.spec.image_size[0],
             feature_dim=row.feature_dim or cache.feature_dim,
-            side=row.side or spec.image_size[0],
+            measured=row.measured or _measure(cache),
         )
     return [
         row
-        for row in rows.values()
+        for key, row in rows.items()
         if row.kind == kind
-        or (kind is None and (row.kind != MANY or row.handle in is_used))
+        or (kind is None and (row.kind != MANY or key in is_used))
     ]
 
 

@@ -15,6 +15,7 @@ networks that were trained on pictures unlike photos.
 """
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from typing import Any
@@ -35,6 +36,8 @@ MAX_FITTING = 0.5  # Divergence of a range that fits.
 MIN_RATIO = 4.0  # By which another must fit better.
 IS_FRESH = 0.01  # How close to 0 and 1 statistics are that nobody set.
 SMALLEST_SHARE = 1e-6  # Of the largest variance: dead channels have none.
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +76,11 @@ def warn_of_range(backbone: Backbone, handle: str) -> str:
     Returns:
         One sentence or two, or `""`.
     """
-    fit = fit_ranges(backbone)
+    try:
+        fit = fit_ranges(backbone)
+    except Exception:  # A foreign graph raises anything; no build stops here.
+        logger.info("The pixels of %s were not judged.", handle, exc_info=True)
+        return ""
     if fit is None or not fit.is_wrong:
         return ""
     front, mark, query = handle.partition("?")
