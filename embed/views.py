@@ -178,17 +178,3 @@ def _choices() -> str:
         f"Expected: names by commas, each once, of {names}, N being pixels. "
         f"Run again with e.g. `--views {PLAIN},{FLIP},center,center+flip`."
     )
-
-
-def plain(images: np.ndarray) -> np.ndarray:
-    """Returns the images `(num_images, height, width, 3)` as they are."""
-    return images
-
-
-def flip(images: np.ndarray) -> np.ndarray:
-    """Returns the images `(num_images, height, width, 3)` mirrored."""
-    return np.ascontiguousarray(images[:, :, ::-1])
-
-
-VIEWS = {PLAIN: plain, FLIP: flip}
-VIEW_SETS = {PLAIN: (PLAIN,), FLIP: (PLAIN, FLIP)}

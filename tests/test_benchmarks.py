@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import accuracy
 from benchmarks import measure
+from benchmarks import views
 from benchmarks.machine import describe_machine
 from benchmarks.machine import list_versions
 from benchmarks.measure import WARM_UP
@@ -142,3 +144,27 @@ def test_a_recipe_is_as_good_as_itself(draw_cache, tmp_path, monkeypatch):
     assert alone.shape == (2, 2)
     assert (alone == again).all()
     assert (alone == mean).all()
+
+
+def test_views_are_judged_on_the_same_images(draw_cache, tmp_path, monkeypatch):
+    """Of two views all ways but the plain ones are one."""
+    monkeypatch.setattr(views, "NUM_SEEDS", 2)
+    cache = draw_cache(tmp_path / "tiny.h5", num_train=90)
+
+    hits = views.validate(cache, HeadSpec(epochs=2, batch_size=8))
+
+    for name in (views.ALL, views.CHOSEN):
+        np.testing.assert_array_equal(hits[name], hits[views.FEWER])
+        assert views.find_interval(hits[name], hits[views.FEWER]) == (0, 0)
+    assert (hits[views.ALONE] == hits[views.FEWER_ALONE]).all()
+    assert hits[views.FEWER].shape == (2, 90)
+
+
+def test_an_interval_is_over_the_images():
+    """Each counts once, by the mean of its seeds: 50 points, of two images."""
+    hits, others = np.array([[1.0, 0.0], [1.0, 0.0]]), np.zeros((2, 2))
+
+    low, high = views.find_interval(hits, others)
+
+    # The standard deviation is 50 times the root of 2, the error 50.
+    assert (low, high) == pytest.approx((50 - 1.96 * 50, 50 + 1.96 * 50))

@@ -94,7 +94,13 @@ def run_export_full_model(
             console.say(exported_run.describe_views())
             if formats is None:
                 views = exported_run.views(is_averaged=True)
-                chosen = require_formats(chosen, views)
+                chosen = require_formats(DEFAULT_FORMATS, views)
+                left_out = sorted(set(DEFAULT_FORMATS) - set(chosen))
+                if left_out:
+                    console.say(
+                        f"Left out: {', '.join(left_out)}, which takes pixels "
+                        "of one size and cannot do more than mirror them."
+                    )
         export = export_full_model(
             exported_run,
             features,
