@@ -1,14 +1,11 @@
-"""Features and random bytes for batches, prepared once for all heads."""
+"""Features of batches, prepared once for all heads that want them so."""
 
 import functools
 from collections.abc import Callable
-from collections.abc import Collection
 from collections.abc import Mapping
-from concurrent.futures import Executor
 
 import tensorflow as tf
 
-from head.spec import HeadSpec
 from head.spec import Normalization
 from head.training.mixing import gather_views
 from tune.batches import Batches
@@ -16,6 +13,7 @@ from tune.slot import Slot
 
 Normalizer = Callable[[tf.Tensor], tf.Tensor]
 Gather = Callable[[Batches, bool], tf.Tensor]
+Wanted = tuple[Normalization, bool]  # How normalised; whether views are mixed.
 
 # Of any size, so that each is traced once: vectors, whether views are mixed,
 # places, views and shares.
@@ -44,50 +42,20 @@ class Preparation:
             for name, normalizer in normalizers.items()
         }
 
-    def begin(
-        self, batches: Batches, slots: Collection[Slot], pool: Executor
-    ) -> "Prepared":
-        """Begins with what some heads want.
+    def gather(self, batches: Batches, wanted: Wanted) -> tf.Tensor:
+        """Returns features `(num_batches, batch_size, feature_dim)`.
 
         Args:
             batches: Of what.
-            slots: The heads.
-            pool: Where it is done.
+            wanted: By which heads.
         """
-        return Prepared(self._gather, batches, slots, pool)
+        normalization, is_mixed = wanted
+        return self._gather[normalization](batches, is_mixed)
 
 
-class Prepared:
-    """What is being prepared: each of it once, whoever waits for it."""
-
-    def __init__(
-        self,
-        gather: Mapping[Normalization, Gather],
-        batches: Batches,
-        slots: Collection[Slot],
-        pool: Executor,
-    ) -> None:
-        self._features = {
-            kind: pool.submit(gather[kind[0]], batches, kind[1])
-            for kind in {_kind_of_features(slot.spec) for slot in slots}
-        }
-        self._drawn = {
-            dropout: pool.submit(batches.draw_bytes, *dropout)
-            for dropout in {d for slot in slots for d in slot.dropouts}
-        }
-
-    def features_of(self, slot: Slot) -> tf.Tensor:
-        """Returns features `(num_batches, batch_size, feature_dim)`."""
-        return self._features[_kind_of_features(slot.spec)].result()
-
-    def drawn_of(self, slot: Slot) -> list[tf.Tensor]:
-        """Returns bytes for each dropout layer of a head."""
-        return [self._drawn[dropout].result() for dropout in slot.dropouts]
-
-
-def _kind_of_features(spec: HeadSpec) -> tuple[Normalization, bool]:
-    """Returns how features are normalised, and whether views are mixed."""
-    return spec.normalization, spec.view_mixing
+def wanted_by(slot: Slot) -> Wanted:
+    """Returns which features a head is trained on."""
+    return slot.spec.normalization, slot.spec.view_mixing
 
 
 def _create_gather(normalizer: Normalizer, num_views: int) -> Gather:

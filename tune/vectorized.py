@@ -33,7 +33,6 @@ from head.spec import Normalization
 from head.training.feed import Chunk
 from head.training.feed import feed_chunks
 from head.training.feed import shape_of
-from tune.batches import Batches
 from tune.batches import count_batches
 from tune.batches import divide
 from tune.preparation import Normalizer
@@ -42,6 +41,7 @@ from tune.scoring import Scoring
 from tune.slot import Slot
 from tune.slot import SlotFactory
 from tune.steps import Steps
+from tune.submission import submit_steps
 from tune.task import OnEnd
 from tune.task import Outcome
 from tune.task import Task
@@ -196,40 +196,16 @@ class VectorizedTrainer:
                     self._num_images, batch_size, self._feature_dim
                 ),
             ):
-                submitted = self._submit_steps(slots, work, batches, pool)
-                wait(submitted if self._is_streamed else in_flight)
-                in_flight[:] = submitted
+                submitted = submit_steps(
+                    slots, batches, self._preparation, self._steps, pool
+                )
+                for place, loss in submitted.items():
+                    work[place].append(loss)
+                wait(submitted.values() if self._is_streamed else in_flight)
+                in_flight[:] = submitted.values()
                 step += batches.num_steps
             del chunk  # Once the next is asked for, another one is read.
         return work
-
-    def _submit_steps(
-        self,
-        slots: Mapping[int, Slot],
-        work: Work,
-        batches: Batches,
-        pool: Executor,
-    ) -> list[Future[float]]:
-        """Has the steps of some batches taken by every head."""
-        prepared = self._preparation.begin(batches, slots.values(), pool)
-
-        def take(slot: Slot, before: Future[float] | None) -> float:
-            if before is not None:
-                before.result()  # Which was begun before this.
-            return self._steps.take(
-                slot,
-                batches,
-                prepared.features_of(slot),
-                prepared.drawn_of(slot),
-            )
-
-        # The largest first, so that no thread has one left when the other
-        # ones have none.
-        for place in sorted(slots, key=lambda place: -slots[place].num_weights):
-            slot = slots[place]
-            slot.last = pool.submit(take, slot, slot.last)
-            work[place].append(slot.last)
-        return [losses[-1] for losses in work.values()]
 
     def _end_epoch(
         self,

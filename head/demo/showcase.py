@@ -110,7 +110,7 @@ class Showcase:
         in_order = [image_id for image_id in ids if image_id in wanted]
         decode = decoder_of(self._cache)
         pixels = {
-            image_id: np.uint8(np.round(255 * decode(encoded)))
+            image_id: np.round(255 * decode(encoded)).astype(np.uint8)
             for image_id, encoded in zip(
                 in_order, self._originals.read(SPLIT, in_order), strict=True
             )
