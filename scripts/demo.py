@@ -24,6 +24,7 @@ COMMANDS = {
     "search": ["tune", "search", *SEARCH_OPTIONS],
     "run": ["head", "train"],
     "evaluation": ["head", "evaluate"],
+    "report": ["head", "report"],
     "export": ["head", "export-full-model"],
 }
 INTERRUPTED = 130  # 128 + SIGINT, as of the commands themselves.
@@ -68,6 +69,7 @@ def summarize(answers: dict[str, dict[str, Any]], seconds: float) -> str:
             f"{search['num_trials']} trials",
         ),
         *(("picture", path) for path in pictures(best_spec.parent, run)),
+        ("report", answers["report"]["report"]),
         ("full model", answers["export"]["model"]),
         (
             "digits test split",

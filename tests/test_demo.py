@@ -13,6 +13,7 @@ ANSWERS = {
     },
     "run": {"run": "artifacts/demo/runs/r"},
     "evaluation": {"top1": 0.955, "num_images": 360},
+    "report": {"report": "artifacts/demo/runs/r/report.html"},
     "export": {
         "model": "artifacts/demo/models/m",
         "parity": {
@@ -51,6 +52,7 @@ def test_the_summary_says_where_everything_is(tmp_path, monkeypatch):
         "artifacts/demo/caches/digits-1.h5",
         "artifacts/demo/searches/s/best.json",
         "learning-curves.png",
+        "artifacts/demo/runs/r/report.html",
         "artifacts/demo/models/m",
         "95.50% of 360 images",
         "2.0e-06, same top-1 for 100.00% of 360 images",
