@@ -29,7 +29,9 @@ USES = {
     '`tf.saved_model.load(PATH).signatures["serve_bytes"]` takes the bytes of '
     "pictures, `serving_default` pixels",
     "keras": "Keras, in safe mode: `keras.models.load_model(PATH)`, on a "
-    "`hub:` backbone after `import embed.backbones.hub`; logits alone",
+    "`hub:`, `kaggle:` or `savedmodel:` backbone after "
+    "`import embed.backbones.hub`, on a `kerashub:` one where keras-hub is "
+    "installed; logits alone",
     "tflite": "LiteRT: one image a call",
     "tflite-int8": "LiteRT: one image a call, 8 bits inside, float32 outside",
     "onnx": "ONNX Runtime",
