@@ -17,6 +17,12 @@ import pydantic
 
 SCHEMA = 2  # Increment when the file layout, or a field's meaning, changes.
 MAX_SHOWN = 80  # Characters of a value in an error: class names are long.
+# Fields that a head made on one cache lets differ in another: it is given the
+# plain view, which is the first of any.
+FREE_FIELDS = (
+    *("dataset", "dataset_version", "class_names", "splits", "views"),
+    "dtype",
+)
 FINGERPRINT_DIGITS = 16  # 64 bits: enough to name files, not to resist attack.
 
 
@@ -160,6 +166,17 @@ def is_kin(spec: CacheSpec, other: CacheSpec) -> bool:
             name: getattr(spec, name)
             for name in ("class_names", "splits", "views")
         }
+    )
+
+
+def move_to_pictures_of(spec: CacheSpec, other: CacheSpec) -> CacheSpec:
+    """Returns a spec with the pictures of another one, and its views.
+
+    What is left to differ is what a head cannot bear: it answers for all
+    features of the backbone that it was trained on, of whatever pictures.
+    """
+    return spec.model_copy(
+        update={name: getattr(other, name) for name in FREE_FIELDS}
     )
 
 

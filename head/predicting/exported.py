@@ -23,6 +23,8 @@ from head.exporting.export import KERAS_MODEL
 from head.exporting.export import LABELS
 from head.exporting.export import PARITY
 from head.exporting.export import SAVED_MODEL
+from head.predicting.cached import has_features_of
+from head.predicting.cached import refuse_features
 from head.predicting.encoded_model import EncodedModel
 from head.run import Run
 from head.run import load_run
@@ -75,6 +77,9 @@ class ExportedModel:
     ) -> FeatureCache:
         """Opens the cache that the model was made on.
 
+        One without labels may be named as well: its pictures are only looked
+        up.
+
         Args:
             artifacts_dir: Where the run is that was exported, if it is not
                 beside the model.
@@ -100,6 +105,11 @@ class ExportedModel:
                 "Name the cache with `--cache PATH`, or its folder with "
                 "`--artifacts DIR`."
             )
+        if not cache.spec.is_labelled:
+            if run is not None and not has_features_of(cache, run):
+                made_on = run.record.cache_spec
+                raise refuse_features(made_on, cache, f"The model {self.path}")
+            return cache
         if run is not None:
             run.require_cache(cache)
         if cache.spec.class_names != self.class_names:

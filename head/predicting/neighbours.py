@@ -12,6 +12,7 @@ import numpy as np
 
 from embed.cache import FeatureCache
 from embed.memory import default_limit
+from embed.sources.source import UNLABELLED
 from head.vectors import scale_to_unit
 
 SPLIT = "train"  # All of it: a head is refit on validation rows as well.
@@ -27,7 +28,7 @@ class Neighbour:
 
     Args:
         image_id: Its id in the cache.
-        class_name: What it was labelled.
+        class_name: What it was labelled; `""` where there are no labels.
         similarity: Cosine of both feature vectors, -1 to 1.
     """
 
@@ -36,13 +37,15 @@ class Neighbour:
     similarity: float
 
     def __str__(self) -> str:
-        return f"{self.image_id} ({self.class_name}, {self.similarity:.2f})"
+        facts = [self.class_name] * bool(self.class_name)
+        facts.append(f"{self.similarity:.2f}")
+        return f"{self.image_id} ({', '.join(facts)})"
 
     def to_payload(self) -> dict[str, Any]:
         """Returns it as `--json` says it."""
         return {
             "image_id": self.image_id,
-            "class": self.class_name,
+            "class": self.class_name or None,
             "similarity": self.similarity,
         }
 
@@ -51,7 +54,7 @@ class TrainingPictures:
     """The training pictures of a cache, to be looked up by features.
 
     Args:
-        cache: Where they lie.
+        cache: Where they lie; of one without labels all pictures.
         memory_limit: Bytes that their features may take; a larger cache is
             read anew in every call. Default: half of the free memory.
     """
@@ -60,7 +63,8 @@ class TrainingPictures:
         self, cache: FeatureCache, *, memory_limit: int | None = None
     ) -> None:
         self._cache = cache
-        self._num_images = cache.num_images[SPLIT]
+        self._split = SPLIT if cache.spec.is_labelled else UNLABELLED
+        self._num_images = cache.num_images[self._split]
         limit = default_limit() if memory_limit is None else memory_limit
         shape = (self._num_images, cache.feature_dim)
         self._held: np.ndarray | None = None
@@ -93,8 +97,9 @@ class TrainingPictures:
             CorruptCacheError: If a row is not what was written.
         """
         rows, similarities = self._search(_unit(features), count)
-        names = self._cache.spec.class_names
-        index = self._cache.index(SPLIT)
+        # The label of pictures without classes is the last of one name.
+        names = self._cache.spec.class_names or ("",)
+        index = self._cache.index(self._split)
         return [
             tuple(
                 Neighbour(
@@ -138,7 +143,7 @@ class TrainingPictures:
 
     def _read(self) -> Iterator[tuple[int, np.ndarray]]:
         rows = np.arange(self._num_images)
-        for start, stored in self._cache.read_rows(SPLIT, rows):
+        for start, stored in self._cache.read_rows(self._split, rows):
             yield (
                 start,
                 _unit(stored.features[:, 0]),

@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Literal
 
@@ -18,15 +19,19 @@ from embed.console import QuietOption
 from embed.console import VerboseOption
 from embed.console import command
 
+if TYPE_CHECKING:
+    from head.predicting.prediction_report import Form
+
 
 def run_predict(
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="IMAGE...",
-            help="Files, folders, globs in quotes, or - for paths on stdin.",
+            metavar="IMAGE",
+            help="Files, folders, globs in quotes, or - for paths on stdin; "
+            "none for the pictures of `--cache`.",
         ),
-    ],
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -56,7 +61,14 @@ def run_predict(
         Path | None,
         typer.Option(
             help="Feature cache with the neighbours; default: the one that "
-            "the model was made on."
+            "the model was made on. Without IMAGE: whose pictures to answer."
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run that answers for `--cache` without IMAGE; default: the "
+            "newest that fits."
         ),
     ] = None,
     memory_limit: MemoryLimitOption = None,
@@ -79,11 +91,24 @@ def run_predict(
     code 0 if any picture was answered, 1 if none was. With `--json-lines` and
     paths from stdin there may be any number of them: no list is kept.
 
+    Without pictures `--cache` has a run answer for the features that are in a
+    cache, one of `build-cache --label-from none` for example: no picture is
+    opened and no backbone runs.
+
     Example: find birds -name '*.jpg' | python -m head predict - --top 1
     """
     if as_json and json_lines:
         raise typer.BadParameter("give `--json` or `--json-lines`, not both")
-    if neighbours is None and (cache or memory_limit):
+    images = images or []
+    if not images and cache is None:
+        raise typer.BadParameter("give pictures, or their cache by `--cache`")
+    if not images and (model or max_pixels or engine != "auto"):
+        raise typer.BadParameter(
+            "`--model`, `--engine` and `--max-pixels` are for pictures"
+        )
+    if images and run:
+        raise typer.BadParameter("`--run` is for `--cache` without pictures")
+    if neighbours is None and ((images and cache) or memory_limit):
         raise typer.BadParameter(
             "`--cache` and `--memory-limit` are for `--neighbours`"
         )
@@ -93,6 +118,19 @@ def run_predict(
         as_json=as_json or json_lines, is_verbose=verbose, is_quiet=quiet
     ) as console:
         began = time.monotonic()
+        form: Form = "json" if as_json else "lines" if json_lines else "text"
+        if cache is not None and not images:
+            _predict_cached(
+                cache,
+                run,
+                artifacts,
+                form=form,
+                num_top=top,
+                num_neighbours=neighbours or 0,
+                memory_limit=memory_limit,
+                console=console,
+            )
+            return
         from head.predicting.inputs import STDIN
         from head.predicting.inputs import list_inputs
 
@@ -110,7 +148,7 @@ def run_predict(
         report = PredictionReport(
             console,
             exported.class_names,
-            form="json" if as_json else "lines" if json_lines else "text",
+            form=form,
             num_top=top,
             files=known or (),
         )
@@ -143,3 +181,55 @@ def run_predict(
             seconds=time.monotonic() - began,
             images_per_second=predictor.images_per_second,
         )
+
+
+def _predict_cached(
+    cache_path: Path,
+    run_dir: Path | None,
+    artifacts_dir: Path,
+    *,
+    form: "Form",
+    num_top: int,
+    num_neighbours: int,
+    memory_limit: int | None,
+    console: Console,
+) -> None:
+    """Has a run answer for the pictures of a cache, by their features."""
+    began = time.monotonic()
+    from embed.artifacts import find_cache_of
+    from embed.cache import open_cache
+    from embed.devices import prepare_devices
+    from head.predicting.cached import find_run_for
+    from head.predicting.cached import predict_cached
+    from head.predicting.neighbours import TrainingPictures
+    from head.predicting.prediction_report import PredictionReport
+
+    prepare_devices()
+    features = open_cache(cache_path)
+    run = find_run_for(artifacts_dir, run_dir, features)
+    console.say(f"Run: {run.directory}.")
+    record, training = run.record, None
+    made_on = record.cache_spec
+    if num_neighbours:
+        known = find_cache_of(
+            artifacts_dir, made_on.fingerprint(), Path(record.cache)
+        )
+        run.require_cache(known)
+        console.say(f"Neighbours: training pictures of {known.path}.")
+        training = TrainingPictures(known, memory_limit=memory_limit)
+    report = PredictionReport(
+        console, made_on.class_names, form=form, num_top=num_top
+    )
+    started = time.monotonic()
+    for prediction in predict_cached(
+        run, features, training=training, num_neighbours=num_neighbours
+    ):
+        report.add(prediction)
+    num_images = sum(features.num_images.values())
+    report.finish(
+        run.directory,
+        kind="run",
+        engine="the head alone",
+        seconds=time.monotonic() - began,
+        images_per_second=num_images / (time.monotonic() - started),
+    )

@@ -75,6 +75,7 @@ class PredictionReport:
         engine: str,
         seconds: float,
         images_per_second: float,
+        kind: Literal["model", "run"] = "model",
     ) -> None:
         """Prints the object, or says how many there were and how fast.
 
@@ -83,6 +84,7 @@ class PredictionReport:
             engine: What ran it.
             seconds: Of the whole command.
             images_per_second: Rate without start-up.
+            kind: What the path is of.
 
         Raises:
             SourceError: If no picture was answered.
@@ -90,7 +92,7 @@ class PredictionReport:
         if self._form == "json":
             self._console.result(
                 {
-                    "model": str(model_path),
+                    kind: str(model_path),
                     "predictions": self._kept[True],
                     "failures": self._kept[False],
                     "seconds": seconds,
