@@ -136,14 +136,14 @@ def run_search_command(
     with command(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
-        from embed.artifacts import find_cache
+        from embed.artifacts import find_labelled_cache
         from embed.devices import num_cpu_threads
         from embed.devices import prepare_devices
         from embed.devices import use_threads
         from tune.role import read_role
 
         role = read_role(os.environ)
-        opened = find_cache(artifacts, cache)
+        opened = find_labelled_cache(artifacts, cache)
         if cache is None:
             console.say(f"Cache: {opened.path} (the newest).")
         use_threads(num_cpu_threads())
