@@ -120,6 +120,8 @@ class Contest:
             backbone=cache.spec.backbone,
             image_size=cache.spec.image_size,
             views=cache.spec.views,
+            precision=cache.spec.precision,
+            dtype=cache.spec.dtype,
             feature_dim=cache.feature_dim,
             num_bytes=cache.path.stat().st_size,
             views_per_second=num_views / seconds if seconds else None,

@@ -15,6 +15,8 @@ class Contestant(pydantic.BaseModel, frozen=True, extra="forbid"):
         backbone: What made its features.
         image_size: `(height, width)` in pixels.
         views: Names of its views.
+        precision: What the backbone computed in.
+        dtype: What the features are stored in.
         feature_dim: Features of a view.
         num_bytes: Size of its file.
         views_per_second: Of the last pass that built it; `None` where nothing
@@ -38,6 +40,8 @@ class Contestant(pydantic.BaseModel, frozen=True, extra="forbid"):
     backbone: str
     image_size: tuple[int, int]
     views: tuple[str, ...]
+    precision: str
+    dtype: str
     feature_dim: int
     num_bytes: int
     views_per_second: float | None

@@ -9,6 +9,7 @@ from tune.comparing.record import Contestant
 
 TABLE_WIDTH = 200  # Characters: names and handles are never cut.
 NOTHING = ""
+USUAL = "float32"  # As precision and as dtype.
 
 
 def format_comparison(comparison: CacheComparison) -> str:
@@ -20,7 +21,7 @@ def format_comparison(comparison: CacheComparison) -> str:
     for name in ("backbone", "px", "views"):
         table.add_column(name)
     columns = (
-        *("accuracy %", "(95 %)", "seeds from-to", "to the first", "(95 %)"),
+        *("accuracy %", "95 %", "seeds", "points", "95 %"),
         *("all views", "ridge", "features", "views/s", "size", "training"),
     )
     for name in columns:
@@ -34,35 +35,38 @@ def format_comparison(comparison: CacheComparison) -> str:
 
 
 def label(found: Contestant) -> str:
-    """Returns backbone, size and views, e.g. `keras:Tiny 96 px, 2 views`."""
+    """Returns what tells a cache from others: `keras:Tiny 96 px, 2 views`."""
     count = len(found.views)
     return (
-        f"{found.backbone} {found.image_size[0]} px, "
+        f"{_name_backbone(found)} {found.image_size[0]} px, "
         f"{count} view{'' if count == 1 else 's'}"
     )
 
 
+def _name_backbone(found: Contestant) -> str:
+    """Returns the backbone, and how it computed where that is not usual."""
+    unusual = {found.precision, found.dtype} - {USUAL}
+    return " ".join([found.backbone, *sorted(unusual)])
+
+
 def _as_row(found: Contestant) -> list[str]:
-    rate = found.views_per_second
+    accuracies, rate = found.val_accuracies, found.views_per_second
+    points = NOTHING, NOTHING
+    if found.difference is not None and found.difference_interval is not None:
+        points = (
+            f"{100 * found.difference:+.2f}",
+            _format_difference(found.difference_interval),
+        )
     return [
-        found.backbone,
+        _name_backbone(found),
         str(found.image_size[0]),
         ",".join(found.views),
-        f"{found.val_accuracy:.2%}".rstrip("%"),
+        _format_share(found.val_accuracy),
         _format_interval(found.interval),
-        _format_interval(
-            (min(found.val_accuracies), max(found.val_accuracies))
-        ),
-        NOTHING
-        if found.difference is None
-        else f"{100 * found.difference:+.2f}",
-        NOTHING
-        if found.difference_interval is None
-        else _format_interval(found.difference_interval, "+"),
-        f"{found.val_accuracy_all_views:.2%}".rstrip("%"),
-        NOTHING
-        if found.ridge_accuracy is None
-        else f"{found.ridge_accuracy:.2%}".rstrip("%"),
+        _format_interval((min(accuracies), max(accuracies))),
+        *points,
+        _format_share(found.val_accuracy_all_views),
+        _format_share(found.ridge_accuracy),
         f"{found.feature_dim:,}",
         NOTHING if rate is None else f"{rate:,.0f}",
         format_size(found.num_bytes),
@@ -70,9 +74,17 @@ def _as_row(found: Contestant) -> list[str]:
     ]
 
 
-def _format_interval(interval: Interval, sign: str = "") -> str:
-    low, high = (f"{100 * end:{sign}.2f}" for end in interval)
-    return f"{low} to {high}"
+def _format_share(share: float | None) -> str:
+    return NOTHING if share is None else f"{100 * share:.2f}"
+
+
+def _format_interval(interval: Interval) -> str:
+    """Returns the ends in percent; a tenth is finer than they are sure."""
+    return "-".join(f"{100 * end:.1f}" for end in interval)
+
+
+def _format_difference(interval: Interval) -> str:
+    return " to ".join(f"{100 * end:+.1f}" for end in interval)
 
 
 def _notes(comparison: CacheComparison) -> list[str]:
@@ -80,8 +92,8 @@ def _notes(comparison: CacheComparison) -> list[str]:
     caches = comparison.caches
     first = caches[0]
     notes = [
-        f"{comparison.num_val:,} validation images, {len(comparison.seeds)} "
-        f"seeds; compared with {label(first)}, image by image."
+        f"Mean of {len(comparison.seeds)} seeds on {comparison.num_val:,} "
+        f"validation images; points: from {label(first)}, image by image."
     ]
     hosts = {found.host for found in caches if found.views_per_second}
     if len(hosts) > 1:

@@ -9,7 +9,15 @@ from tests.children import run_forked
 
 KEYS = {
     *("cache", "fingerprint", "backbone", "image_size", "views"),
-    *("feature_dim", "num_bytes", "views_per_second", "engine", "host"),
+    *(
+        "precision",
+        "dtype",
+        "feature_dim",
+        "num_bytes",
+        "views_per_second",
+        "engine",
+        "host",
+    ),
     *("val_accuracy", "val_accuracies", "interval", "difference"),
     *("difference_interval", "val_accuracy_all_views", "ridge_accuracy"),
     "train_seconds",
