@@ -210,7 +210,7 @@ def run_build_cache(
                     seed=seed,
                     cut=cut,
                 ),
-                views=parse_views(views or chosen.views),
+                views=parse_views(chosen.views if views is None else views),
                 precision=precision,
                 dtype=dtype,
                 engine=engine,

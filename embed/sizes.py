@@ -9,6 +9,7 @@ from embed.backbones import Backbone
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
 from embed.errors import BackboneError
+from embed.views import ViewError
 from embed.views import find_view
 
 
@@ -42,9 +43,19 @@ class SizedBackbones:
 
         Raises:
             BackboneError: If the backbone does not take a view's size.
+            ViewError: If a view has the input size of the cache: it would be
+                another view once more.
         """
+        own = self.backbone.image_size
         for name in views:
-            self.at(find_view(name).frame(self.backbone.image_size).size)
+            view = find_view(name)
+            if view.side is not None and view.frame(own).size == own:
+                raise ViewError(
+                    f"The view {name} is plain or flip once more: {view.side} "
+                    "pixels are the input size. Expected: another size. Leave "
+                    f"out {name}, or run again with another `--image-size`."
+                )
+            self.at(view.frame(own).size)
 
     def _load(self, image_size: tuple[int, int]) -> Backbone:
         wanted = self.backbone
@@ -70,6 +81,6 @@ class SizedBackbones:
         return BackboneError(
             f"The backbone {self.backbone.name} does not take images of "
             f"{side} x {side} pixels, as the view scale{side} has them. "
-            f"Expected: {height} x {width}. Leave out scale{side}, or name "
-            "another `--backbone`."
+            f"Expected: {height} x {width}, or another size that it takes. "
+            f"Leave out scale{side}, or name another `--backbone`."
         )

@@ -169,6 +169,7 @@ def test_a_fixed_size_is_refused_before_anything_is_read(
         ("plain,middle", "There is no view 'middle'. Expected: names"),
         ("plain,flip,plain", "The view plain is there twice. Expected: names"),
         ("center", "Run again with `--views plain,center`"),
+        ("", "There is no view ''"),
     ],
 )
 def test_faulty_lists_are_one_line_of_error(run_command, views, message):
