@@ -7,6 +7,7 @@ In the folder of the search:
 A search that goes on takes them from there.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pydantic
@@ -17,9 +18,9 @@ from embed.errors import PipelineError
 from embed.memory import format_size
 from embed.memory import free_memory
 from embed.rows import Rows
-from embed.stream import RowStream
 from tune.baselines import BaselineResult
-from tune.baselines import run_baselines
+from tune.baselines import run_on_folds
+from tune.trainers import TrainAndVal
 
 BASELINES = "baselines.json"
 # Of the free memory, that the training features may take: baselines take up to
@@ -41,8 +42,7 @@ class Comparison(pydantic.BaseModel, frozen=True, extra="forbid"):
 
 
 def compare(
-    train: Rows | RowStream,
-    val: Rows | RowStream,
+    folds: Sequence[TrainAndVal],
     *,
     num_classes: int,
     fingerprint: str,
@@ -52,8 +52,7 @@ def compare(
     """Runs the baselines, unless the search has them or memory is short.
 
     Args:
-        train: Rows to fit on.
-        val: Rows to score by.
+        folds: Rows to fit on and rows to score by of each.
         num_classes: Number of classes.
         fingerprint: Of the cache that the rows are from.
         folder: Of the search; the results are written there.
@@ -64,15 +63,19 @@ def compare(
     """
     if found := read_baselines(folder, fingerprint):
         return found
-    if not isinstance(train, Rows) or not isinstance(val, Rows):
+    held = [
+        (train, val)
+        for train, val in folds
+        if isinstance(train, Rows) and isinstance(val, Rows)
+    ]
+    if len(held) < len(folds):
         console.say(f"No baselines: {NOT_IN_MEMORY}")
         return []
-    if obstacle := find_obstacle(train):
+    if obstacle := next(filter(None, (find_obstacle(t) for t, _ in held)), ""):
         console.say(f"No baselines: {obstacle}")
         return []
-    results = run_baselines(
-        train,
-        val,
+    results = run_on_folds(
+        held,
         num_classes=num_classes,
         on_done=lambda result: console.say(_describe(result)),
     )

@@ -3,12 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from embed.cache import FeatureCache
-from embed.errors import PipelineError
-from embed.splits import split_folds
-from embed.stream import Reader
 from tune.slot import Arrays
-from tune.steps import Steps
 from tune.task import OnEnd
 from tune.task import Outcome
 from tune.task import Task
@@ -97,40 +92,3 @@ class _Scores:
             val_loss=self.loss / self.num_images,
             seconds=self.seconds,
         )
-
-
-def create_folded_trainer(
-    cache: FeatureCache, read: Reader, *, num_folds: int, seed: int
-) -> FoldedTrainer:
-    """Divides the train split of a cache into folds.
-
-    Args:
-        cache: What heads are trained on.
-        read: What gives the rows of a selection.
-        num_folds: Number of folds.
-        seed: Of every training.
-
-    Raises:
-        PipelineError: If a fold would be empty.
-    """
-    folds = split_folds(cache.image_ids("train"), num_folds)
-    sizes = [0 if f.val.rows is None else len(f.val.rows) for f in folds]
-    if not min(sizes):
-        raise PipelineError(
-            f"The cache {cache.path} has too few images for {num_folds} folds. "
-            f"Expected: one each at least. Received: {sizes}. Give fewer with "
-            "`--folds`."
-        )
-    num_classes = len(cache.spec.class_names)
-    steps = Steps(num_classes)  # Their graphs are the same on all folds.
-    trainers = [
-        VectorizedTrainer(
-            train=read(fold.train),
-            val=read(fold.val),
-            num_classes=num_classes,
-            seed=seed,
-            steps=steps,
-        )
-        for fold in folds
-    ]
-    return FoldedTrainer(trainers, sizes)

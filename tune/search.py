@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from embed.artifacts import SEARCHES
@@ -14,7 +15,6 @@ from embed.devices import prepare_devices
 from embed.memory import default_limit
 from embed.stream import Reader
 from embed.stream import choose_reader
-from head.refit import take_train_and_val
 from head.spec import BEST
 from head.spec import RECIPES
 from tune.board import Board
@@ -40,7 +40,9 @@ from tune.role import Address
 from tune.space import count_grid_points
 from tune.spec import OracleName
 from tune.spec import SearchSpec
+from tune.trainers import TrainAndVal
 from tune.trainers import create_trainer
+from tune.trainers import take_folds
 from tune.trials import REFERENCE
 from tune.trials import TrialStore
 from tune.trials import rank_trials
@@ -182,26 +184,20 @@ def _search(
     write_text(folder / SPEC, spec.to_json())  # For `embed prune`.
     found = read_baselines(folder, cache.fingerprint)
     seconds = sum(baseline.seconds for baseline in found)
-    rows = None
-    images = f"{cache.num_images['train']:,} images"
-    if spec.folds > 1:
-        images += f" in {spec.folds} folds"
-    elif has_baselines or chief is None:
-        rows = take_train_and_val(cache, read)
-        images = (
-            f"{len(rows[0]):,} training and {len(rows[1]):,} validation images"
-        )
-    console.say(f"{images}, {prepare_devices().describe()}.")
-    if rows is not None and has_baselines:
+    folds = None
+    if has_baselines or chief is None:
+        folds = take_folds(cache, spec, read)
+    console.say(
+        f"{_describe_rows(cache, folds)}, {prepare_devices().describe()}."
+    )
+    if folds is not None and has_baselines:
         found = compare(
-            *rows,
+            folds,
             num_classes=len(cache.spec.class_names),
             fingerprint=cache.fingerprint,
             folder=folder,
             console=console,
         )
-    elif has_baselines:
-        console.say("No baselines: they are scored without folds.")
     store = TrialStore(folder / TRIALS, folder / STATES)
     num_trials = _count_trials(spec, console)
     earlier = store.records
@@ -219,10 +215,10 @@ def _search(
 
         runner: Runner
         if chief is None:
-            trainer = create_trainer(cache, spec, read, rows)
+            trainer = create_trainer(cache, spec, read, folds)
             runner = TrialRunner(trainer, store, on_trained=show_trial)
         else:
-            rows = None  # The workers have their own.
+            folds = None  # The workers have their own.
             runner = RemoteRunner(chief, store, on_trained=show_trial)
         reference = RECIPES[REFERENCE].model_copy(
             update={"fingerprint": cache.fingerprint}
@@ -242,6 +238,17 @@ def _search(
     trials = rank_trials(records)
     write_results(trials, found, cache, spec, folder, seconds)
     write_best(trials, ensemble, cache, folder)
+
+
+def _describe_rows(
+    cache: FeatureCache, folds: Sequence[TrainAndVal] | None
+) -> str:
+    if folds is None:
+        return f"{cache.num_images['train']:,} images"
+    if len(folds) > 1:
+        return f"{cache.num_images['train']:,} images in {len(folds)} folds"
+    ((train, val),) = folds
+    return f"{len(train):,} training and {len(val):,} validation images"
 
 
 def _count_trials(spec: SearchSpec, console: Console) -> int:

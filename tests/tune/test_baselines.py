@@ -12,6 +12,7 @@ import tune.baselines
 from embed.rows import Rows
 from embed.splits import split_train
 from tune.baselines import run_baselines
+from tune.baselines import run_on_folds
 
 NAMES = ["ridge", "logistic", "nearest_mean", "knn"]
 MARGIN = 0.1  # Over chance, for clouds of points that overlap.
@@ -276,3 +277,44 @@ def test_importing_the_module_is_cheap():
     )
 
     assert finished.stdout == "False\n"
+
+
+def test_on_folds_a_setting_is_scored_by_all_images(split, fit_stub):
+    """The best on all of them wins, where each fold prefers another one."""
+    train, val = split
+    near, far = val.take(np.arange(10)), val.take(np.arange(10, 40))
+    right = np.eye(3)[val.labels]
+    wrong = np.roll(right, 1, axis=-1)
+    answers = {
+        10: {"C=1": right[:10], "C=2": wrong[:10]},
+        30: {"C=1": wrong[10:40], "C=2": right[10:40]},
+    }
+    fit_stub({})
+    tune.baselines._FITS["logistic"] = lambda train, targets, points: iter(
+        answers[len(points)].items()
+    )
+
+    (result,) = run_on_folds([(train, near), (train, far)], num_classes=3)
+
+    assert (result.setting, result.val_accuracy) == ("C=2", 0.75)
+
+
+def test_on_one_fold_nothing_is_different(split):
+    """The score is that of the rows, to the last digit."""
+    expected = without_seconds(run_baselines(*split, num_classes=3))
+
+    assert without_seconds(run_on_folds([split], num_classes=3)) == expected
+    for result in expected:
+        num_right = result.val_accuracy * len(split[1])
+        assert num_right == pytest.approx(round(num_right), abs=1e-9)
+
+
+def test_a_setting_that_a_fold_lacks_is_no_choice(split):
+    """Few rows have fewer neighbours: the path of knn is shorter there."""
+    train, val = split
+    few = train.take(np.arange(5))  # Ten rows, with both views.
+
+    results = run_on_folds([(train, val), (few, val)], num_classes=3)
+
+    (knn,) = [result for result in results if result.name == "knn"]
+    assert knn.setting in {"k=10", "k=3"}

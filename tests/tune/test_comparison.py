@@ -17,11 +17,12 @@ FINGERPRINT = "0123456789abcdef"
 def _run(cache, tmp_path):
     """Compares on the rows of the cache; the folder is `tmp_path`."""
     split = split_train(cache.image_ids("train"))
-    rows = {"train": cache.take(split.train), "val": cache.take(split.val)}
+    folds = [(cache.take(split.train), cache.take(split.val))]
 
-    def run(**options):
+    def run(folds=folds, fingerprint=FINGERPRINT):
         return compare(
-            **{**rows, "fingerprint": FINGERPRINT, **options},
+            folds,
+            fingerprint=fingerprint,
             num_classes=3,
             folder=tmp_path,
             console=Console(),

@@ -434,6 +434,17 @@ def test_trials_are_scored_on_folds(search, cache):
     assert result.summary.spec.folds == 3
 
 
+@pytest.mark.usefixtures("train_at_once")
+def test_baselines_are_scored_on_the_same_folds(search, cache):
+    """Their accuracies are shares of all training images, as the trials'."""
+    result = search(max_trials=1, max_epochs=1, folds=3, has_baselines=True)
+
+    assert len(result.baselines) == 4
+    for baseline in result.baselines:
+        num_right = baseline.val_accuracy * cache.num_images["train"]
+        assert num_right == pytest.approx(round(num_right), abs=1e-6)
+
+
 def test_more_folds_than_images_are_refused(search, make_cache):
     """It says how many there are in each, and what to do."""
     few = make_cache("few.h5", num_train=9)
