@@ -159,7 +159,9 @@ def read_shard(path: Path, name: str, label_key: str | None) -> Shard:
                         raise _refuse(path, key, "has two pictures", "one")
                     pictures[key] = member.offset_data, member.size
                 elif ending in wanted:
-                    text = _read_member(tar, member)
+                    text = os.pread(
+                        file.fileno(), member.size, member.offset_data
+                    )
                     label = _find_label(text, ending, label_key or LABEL_KEY)
                     if label and (ending == CLASS or key not in labels):
                         labels[key] = label
@@ -240,11 +242,6 @@ def _divide_name(name: str) -> tuple[str, str]:
     folder, slash, last = name.rpartition("/")
     key, _, ending = last.partition(".")
     return f"{folder}{slash}{key}", ending.lower()
-
-
-def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    return file.read() if file else b""
 
 
 def _find_label(text: bytes, ending: str, key: str) -> str:
