@@ -64,15 +64,26 @@ def run_compare(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
         from embed.artifacts import find_labelled_cache
+        from embed.devices import prepare_devices
         from head.spec import RECIPES
         from head.spec import load_spec
+        from head.training.train import prepare_threads
+
+        opened = [find_labelled_cache(artifacts, path) for path in cache]
+        recipe = load_spec(spec) if spec else RECIPES["reference"]
+        prepare_threads(
+            feature_dim=max(one.feature_dim for one in opened),
+            num_classes=len(opened[0].spec.class_names),
+        )
+        prepare_devices()
+
         from tune.comparing.compare import PICTURE
         from tune.comparing.compare import compare_heads
         from tune.comparing.table import format_comparison
 
         folder, comparison = compare_heads(
-            [find_labelled_cache(artifacts, path) for path in cache],
-            spec=load_spec(spec) if spec else RECIPES["reference"],
+            opened,
+            spec=recipe,
             seeds=[(seed + number) % (MAX_SEED + 1) for number in range(seeds)],
             artifacts_dir=artifacts,
             memory_limit=memory_limit,

@@ -26,7 +26,6 @@ from embed.console import Console
 from embed.errors import PipelineError
 from head.evaluating.intervals import find_interval
 from head.spec import HeadSpec
-from head.training.train import prepare_threads
 from tune.comparing.contest import Contest
 from tune.comparing.pictures import require_same_pictures
 from tune.comparing.record import CacheComparison
@@ -99,10 +98,6 @@ def _compare(
     memory_limit: int | None,
     console: Console,
 ) -> CacheComparison:
-    prepare_threads(
-        feature_dim=max(cache.feature_dim for cache in caches),
-        num_classes=len(caches[0].spec.class_names),
-    )
     began = time.monotonic()
     contestants: list[Contestant] = []
     first: np.ndarray | None = None
