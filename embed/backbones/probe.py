@@ -6,8 +6,8 @@ the right range, give the first one of a network about the same; in another
 range they do not. Both are taken as normal distributions, and compared by
 Jeffreys' divergence, of which the middle channel counts.
 
-On MobileNetV2 with ImageNet's statistics it is 0.03 to 0.06 for pixels of
-[-1, 1], 1.7 to 2.5 for [0, 1] and above 10,000 for [0, 255].
+On MobileNetV2 with ImageNet's first layers it is 0.08 to 0.13 for pixels of
+[-1, 1], which are right, 2.9 for [0, 1] and above 10,000 for [0, 255].
 
 It keeps silent where it cannot tell: in networks without such statistics
 (VGG, transformers), in fresh ones, and where no usual range fits, as in
@@ -35,9 +35,10 @@ SEED = 1  # Other crops than those that set random weights.
 # Another range must fit, the one given must not, and by far. With these every
 # range was told from the four others for networks trained on photos (60 of
 # 60), and of 165 trained on pictures unlike photos (dark, pale, digits, noise)
-# two were warned of: white documents as `caffe` look like photos of 0 to 255.
+# four were warned of, three of white documents: less ImageNet's mean, `caffe`,
+# they look like photos of 0 to 255.
 MIN_MISFIT = 0.5
-MAX_FITTING = 0.25
+MAX_FITTING = 0.3  # ImageNet's own mean and deviation are 0.23 from these.
 MIN_RATIO = 8.0
 IS_FRESH = 0.01  # How close to 0 and 1 statistics are that nobody set.
 SMALLEST_SHARE = 1e-6  # Of the largest variance: dead channels have none.

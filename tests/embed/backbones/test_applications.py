@@ -192,3 +192,15 @@ def test_anchored_request_loads_from_any_folder(tmp_path, monkeypatch):
     assert local.handle == f"hub:{tmp_path / 'module'}"
     assert weights.weights == str(tmp_path / "w.h5")
     assert address.anchored() == address
+
+
+def test_the_request_of_an_older_cache_is_read():
+    """What was not asked for in its time is what it was by default."""
+    kept = '{"handle":"keras:A","weights":"w","image_size":[8,8],"seed":3}'
+
+    request = BackboneRequest.model_validate_json(kept)
+
+    assert request == BackboneRequest(
+        handle="keras:A", weights="w", image_size=(8, 8), seed=3
+    )
+    assert request.cut is None
