@@ -76,7 +76,6 @@ def run_doctor(
     ) as console:
         from embed.doctor.child import run_probe
         from embed.doctor.examination import Examination
-        from embed.doctor.room import count_free_bytes
         from embed.doctor.subject import Subject
         from embed.doctor.table import format_table
         from embed.doctor.table import summarize
@@ -92,8 +91,7 @@ def run_doctor(
             train_split=train_split,
             test_split=test_split,
             backbone=backbone or chosen.backbone,
-            weights=weights
-            or (PRESETS["pets"].weights if backbone else chosen.weights),
+            weights=weights or (None if backbone else chosen.weights),
             cut=cut,
             image_size=image_size or (None if backbone else chosen.image_size),
             views=views or chosen.views,
@@ -107,7 +105,6 @@ def run_doctor(
         examination = Examination(
             run_probe(subject, is_verbose=verbose),
             artifacts_dir=artifacts,
-            free_disk=count_free_bytes(artifacts),
             free_memory=memory_before,
         )
         checks = examination.run()

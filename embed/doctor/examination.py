@@ -32,6 +32,7 @@ from embed.doctor.requirements import check_python
 from embed.doctor.room import check_disk
 from embed.doctor.room import check_folder
 from embed.doctor.room import check_memory
+from embed.doctor.room import count_free_bytes
 
 CACHES = "caches"  # As in `embed.artifacts`, which imports what may be broken.
 CHOOSE_FOLDER = "Choose a folder that can be written with `--artifacts DIR`"
@@ -43,8 +44,8 @@ class Examination:
     Args:
         facts: What the probe found out.
         artifacts_dir: Folder of everything written.
-        free_disk: Bytes that are free there.
         free_memory: Bytes that were free before the probe.
+        count_free: Returns the bytes that are free on the disk of a folder.
     """
 
     def __init__(
@@ -52,11 +53,11 @@ class Examination:
         facts: Facts,
         *,
         artifacts_dir: Path,
-        free_disk: int,
         free_memory: int,
+        count_free: Callable[[Path], int] = count_free_bytes,
     ) -> None:
         self._facts, self._artifacts_dir = facts, artifacts_dir
-        self._free_disk, self._free_memory = free_disk, free_memory
+        self._free_memory, self._count_free = free_memory, count_free
 
     @functools.cached_property
     def estimate(self) -> Estimate:
@@ -103,7 +104,9 @@ class Examination:
             "builds": lambda: check_builds(get("builds"), folder),
             "hub cache": lambda: check_hub_cache(get("hub cache")),
             "tfds data": lambda: check_datasets(get("datasets")),
-            "disk": lambda: check_disk(self.estimate, folder, self._free_disk),
+            "disk": lambda: check_disk(
+                self.estimate, folder, self._count_free(folder)
+            ),
             "memory": lambda: check_memory(self.estimate, self._free_memory),
             "estimate": lambda: check_estimate(self.estimate),
         }

@@ -87,11 +87,12 @@ def look_at_backbone(subject: Subject) -> dict[str, Any]:
     """
     from embed.backbones import BackboneRequest
     from embed.backbones import load_backbone
+    from embed.backbones.request import DEFAULT_WEIGHTS
 
     side = subject.image_size
     request = BackboneRequest(
         handle=subject.backbone,
-        weights=subject.weights,
+        weights=subject.weights or DEFAULT_WEIGHTS,
         image_size=(side, side) if side else None,
         cut=subject.cut,
     ).anchored()

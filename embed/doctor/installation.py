@@ -13,6 +13,11 @@ REINSTALL = (
     "Install again: `python -m pip install --force-reinstall -c "
     "requirements/constraints.txt .`"
 )
+OUT_OF_MEMORY = "SIGKILL"  # What the kernel ends a process by that takes all.
+FREE_MEMORY = (
+    "If nobody killed it, memory ran out: end other programs, or raise the "
+    "limit of the container"
+)
 KERAS_SETTINGS = {
     "backend": "tensorflow",
     "floatx": "float32",
@@ -35,7 +40,9 @@ def check_imports(facts: Facts) -> Finding:
             "Run the doctor again; a cold or busy disk may be the reason",
         )
     if facts.end:
-        return fail(f"The child process {facts.end}", REINSTALL)
+        is_memory = OUT_OF_MEMORY in facts.end
+        advice = FREE_MEMORY if is_memory else REINSTALL
+        return fail(f"The child process {facts.end}", advice)
     return Finding(f"{len(part['modules'])} packages")
 
 

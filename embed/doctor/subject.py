@@ -17,7 +17,7 @@ class Subject:
         train_split: What the dataset calls its train split.
         test_split: What it calls its test split.
         backbone: Handle of the backbone.
-        weights: Of a `keras:` backbone.
+        weights: Of a `keras:` backbone; `None` for the usual ones.
         cut: Layer whose output is the features.
         image_size: Height and width in pixels; `None` for the backbone's.
         views: What `--views` accepts.
@@ -26,9 +26,9 @@ class Subject:
 
     dataset: str
     backbone: str
-    weights: str
     views: str
     artifacts_dir: Path
+    weights: str | None = None
     image_size: int | None = None
     data_dir: str | None = None
     labels: str | None = None

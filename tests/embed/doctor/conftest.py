@@ -71,7 +71,6 @@ def _subject(tiny_request, tmp_path):
         dataset=tiny_request.source.dataset,
         data_dir=None,
         backbone=tiny_request.backbone.handle,
-        weights="imagenet",
         image_size=8,
         views="flip",
         artifacts_dir=tmp_path / "artifacts",

@@ -5,6 +5,8 @@ import pytest
 from embed.doctor.child import Facts
 from embed.doctor.examination import Examination
 
+FREE_BYTES = 10_000
+
 
 @pytest.fixture(name="examine")
 def _examine(tmp_path):
@@ -14,8 +16,8 @@ def _examine(tmp_path):
         examination = Examination(
             Facts({name.replace("_", " "): p for name, p in parts.items()}),
             artifacts_dir=tmp_path / "artifacts",
-            free_disk=10**12,
             free_memory=10**12,
+            count_free=lambda folder: FREE_BYTES,
         )
         return {check.name: check.finding for check in examination.run()}
 
@@ -90,3 +92,17 @@ def test_which_engine_and_why(examine, installed, candidates, level, words):
 
     assert finding.level == level
     assert words in finding.detail
+
+
+@pytest.mark.parametrize(("num_images", "level"), [(20, "ok"), (30, "error")])
+def test_a_disk_too_small_for_the_build(examine, num_images, level):
+    """Twice 30 rows of 100 bytes and 25 features are 12 kB, 10 are free."""
+    findings = examine(
+        dataset={"num_images": {"train": num_images}, "urls": []},
+        views={"sides": [None]},
+        backbone={"urls": [], "feature_dim": 25},
+    )
+
+    assert findings["disk"].level == level
+    assert ("--artifacts DIR" in findings["disk"].advice) == (level == "error")
+    assert findings["memory"].level == "ok"

@@ -20,7 +20,6 @@ def _subject(tmp_path):
     return Subject(
         dataset="digits",
         backbone=HANDLE,
-        weights="imagenet",
         views="plain",
         artifacts_dir=tmp_path,
     )
