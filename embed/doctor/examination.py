@@ -102,7 +102,9 @@ class Examination:
                 folder / CACHES, use="caches", advice=CHOOSE_FOLDER
             ),
             "builds": lambda: check_builds(get("builds"), folder),
-            "hub cache": lambda: check_hub_cache(get("hub cache")),
+            "hub cache": lambda: check_hub_cache(
+                get("hub cache"), facts.problem("backbone")
+            ),
             "tfds data": lambda: check_datasets(get("datasets")),
             "disk": lambda: check_disk(
                 self.estimate, folder, self._count_free(folder)

@@ -74,9 +74,20 @@ def find_module_dir(address: str) -> Path:
     return find_folder() / name
 
 
-def check_hub_cache(facts: dict[str, Any]) -> Finding:
-    """Reports modules that are not whole, and what was left of fetches."""
-    modules = facts["modules"]
+def check_hub_cache(facts: dict[str, Any], problem: str = "") -> Finding:
+    """Reports modules that are not whole, and what was left of fetches.
+
+    Args:
+        facts: What `look_at_hub_cache` found.
+        problem: What the loading of the backbone met, or `""`: names do not
+            tell of a file that was cut short.
+    """
+    modules = [
+        {**module, "faults": ["it cannot be loaded"]}
+        if module["path"] in problem and not module["faults"]
+        else module
+        for module in facts["modules"]
+    ]
     bad = [module for module in modules if module["faults"]]
     size = format_size(sum(module["num_bytes"] for module in modules))
     kept = f"{count(len(modules), 'module')}, {size}, in {facts['folder']}"

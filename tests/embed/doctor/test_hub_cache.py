@@ -69,6 +69,17 @@ def test_a_corrupt_module(module_dir, name, size, fault):
     assert f"`rm -rf {module_dir} {module_dir}.descriptor.txt`" in found.advice
 
 
+def test_a_module_that_was_cut_short(module_dir):
+    """Its names are all there: that it cannot be loaded, tells."""
+    problem = f"The SavedModel {module_dir} cannot be loaded: it is too short."
+
+    found = check_hub_cache(look_at_hub_cache(BACKBONE), problem)
+
+    assert found.level == "error"
+    assert f"{module_dir} is corrupt: it cannot be loaded" in found.detail
+    assert f"`rm -rf {module_dir} " in found.advice
+
+
 def test_another_module_stops_nothing(module_dir):
     """What is corrupt and not asked for is a warning."""
     (module_dir / "saved_model.pb").unlink()
