@@ -46,18 +46,13 @@ class ViewModel:
         head: "keras.Model",
         views: Sequence[str],
     ) -> None:
+        backbones.require(views)  # Loaded here: a graph is no place for it.
         self.names = tuple(views)
         size = backbones.backbone.image_size
         self._views = [find_view(name) for name in views]
         self._of_views = [view.frame(size) for view in self._views]
         self._frames = list(dict.fromkeys(self._of_views))
         self._backbones, self._head = backbones, head
-
-    @property
-    def models(self) -> list["keras.Model"]:
-        """What it is made of, so that a SavedModel keeps the variables."""
-        sizes = dict.fromkeys(frame.size for frame in self._frames)
-        return [self._head, *(self._backbones.at(s).model for s in sizes)]
 
     def answer(self, encoded: Sequence[bytes]) -> np.ndarray:
         """Returns logits `(num_pictures, num_classes)`."""

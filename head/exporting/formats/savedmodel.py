@@ -36,7 +36,6 @@ class ServedModel(tf.Module):
         _, height, width, channels = model.input_shape
         self.model = model
         of_views = full_model.of_views
-        self.parts = of_views.models if of_views else []
         self.documents = [
             tf.saved_model.Asset(str(folder / name))
             for name in full_model.documents
@@ -72,8 +71,14 @@ class ServedModel(tf.Module):
         self.serve_bytes = tf.function(
             answer_bytes, input_signature=[bytes_spec]
         )
-        self.serve = self.serve_bytes
-        if not of_views:
+        if of_views:
+            self.serve = self.serve_bytes
+            # A module of TF-Hub has variables of its own at each size; networks
+            # share those of `model`, which would be saved twice.
+            own = {id(variable.value) for variable in model.variables}
+            used = self.serve_bytes.get_concrete_function().variables
+            self.others = [v for v in used if id(v) not in own]
+        else:
             self.serve = tf.function(answer, input_signature=[image_spec])
 
 
