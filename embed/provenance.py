@@ -69,7 +69,8 @@ class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
         host: Name of the machine.
         devices: What TensorFlow computed on.
         versions: Version by package.
-        seconds: Wall-clock seconds by stage.
+        seconds: Wall-clock seconds of the last attempt by stage; `pass` is
+            all of them but start-up.
         skipped: Pictures without a row.
         num_oriented: Pictures with an EXIF orientation, which is not applied.
         parents: Caches from which rows were taken over.
@@ -89,6 +90,17 @@ class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
     num_oriented: int = 0
     parents: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def num_timed(self) -> int:
+        """Views of the last attempt, which `seconds` speak of."""
+        return self.attempts[-1].num_views if self.attempts else 0
+
+    @property
+    def views_per_second(self) -> float | None:
+        """Rate of the last attempt without start-up, if one was measured."""
+        seconds = self.seconds.get("pass")
+        return self.num_timed / seconds if seconds and self.num_timed else None
 
 
 def installed_versions() -> dict[str, str]:

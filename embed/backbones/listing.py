@@ -156,12 +156,12 @@ def _newest_first(artifacts_dir: Path) -> Iterator[FeatureCache]:
 def _measure(cache: FeatureCache) -> Measured | None:
     """Returns how fast a cache was built; `None` if that is not recorded."""
     made = cache.provenance
-    seconds = made.seconds.get("pass", 0.0)
+    rate = made.views_per_second
     is_of_one_size = not any(OWN_SIZE in view for view in cache.spec.views)
-    if not seconds or not made.attempts or not is_of_one_size:
+    if rate is None or not is_of_one_size:
         return None
     return Measured(
-        views_per_second=made.attempts[-1].num_views / seconds,
+        views_per_second=rate,
         side=cache.spec.image_size[0],
         engine=made.engine,
         precision=cache.spec.precision,

@@ -35,11 +35,11 @@ def look_at_rates(subject: Subject, image_size: int | None) -> dict[str, Any]:
             and made.host == host_name()
             and spec.precision == "float32"
         )
-        seconds = made.seconds.get("pass", 0.0)
-        if is_like and made.attempts and seconds >= MIN_SECONDS:
+        is_measured = made.seconds.get("pass", 0.0) >= MIN_SECONDS
+        if is_like and is_measured and made.views_per_second:
             share = count_work(find_sides(spec.views), side) / len(spec.views)
             return {
-                "rate": share * made.attempts[-1].num_views / seconds,
+                "rate": share * made.views_per_second,
                 "cache": path.name,
                 "engine": made.engine,
                 "feature_dim": cache.feature_dim,

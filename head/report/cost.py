@@ -72,11 +72,9 @@ def count_cost(
     """Gathers what was measured when cache, search and run were made."""
     made = cache.provenance
     record = run.record
-    # Of a build in several attempts the seconds are those of the last.
-    views = made.attempts[-1].num_views if made.attempts else 0
     return Cost(
         build=made.seconds.get("pass"),
-        views=views,
+        views=made.num_timed,
         search=search.seconds if search else None,
         train=record.seconds,
         epochs=sum(head.epochs for head in record.spec.members),

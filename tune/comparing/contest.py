@@ -111,9 +111,6 @@ class Contest:
         ]
         of_all = [top1(logits.mean(1), self._labels) for logits in self._logits]
         mean = statistics.fmean(accuracies)
-        seconds = made.seconds.get("pass", 0.0)
-        # Of a build in several attempts the seconds are those of the last.
-        num_views = made.attempts[-1].num_views if made.attempts else 0
         return Contestant(
             cache=str(cache.path),
             fingerprint=cache.fingerprint,
@@ -124,7 +121,7 @@ class Contest:
             dtype=cache.spec.dtype,
             feature_dim=cache.feature_dim,
             num_bytes=cache.path.stat().st_size,
-            views_per_second=num_views / seconds if seconds else None,
+            views_per_second=made.views_per_second,
             engine=made.engine,
             host=made.host,
             val_accuracy=mean,
