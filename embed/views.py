@@ -36,7 +36,7 @@ PLACES = {
 }
 CORNERS = "corners"  # Short for four views, each with a column of its own.
 LEFT_OUT = 5  # A part leaves out the fifth part of each side.
-SCALE = re.compile(r"scale([1-9]\d{0,3})")
+SCALE = re.compile(r"scale([1-9][0-9]{0,3})")
 
 
 class ViewError(PipelineError, ValueError):

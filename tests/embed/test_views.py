@@ -57,7 +57,7 @@ def test_lists_of_views(text, names):
     [
         *("", "plain,", "plain,middle", "plain,plain+flip", "plain,flip+flip"),
         *("plain,scale", "plain,scale0", "plain,scale-5", "plain,scale12345"),
-        *("plain,Center", "plain,center+flip+flip", "plain,scale٣"),
+        *("plain,Center", "plain,center+flip+flip", "plain,scale1٣"),
     ],
 )
 def test_unknown_views_are_refused_with_the_choices(text):

@@ -1,0 +1,52 @@
+"""Tests for `head.exporting.view_model`."""
+
+import keras
+import pytest
+import tensorflow as tf
+
+from embed.backbones import BackboneRequest
+from embed.backbones import load_backbone
+from embed.sizes import SizedBackbones
+from head.exporting.formats import FormatError
+from head.exporting.view_model import ViewModel
+from head.exporting.view_model import needs_pictures
+from head.exporting.view_model import require_formats
+
+MIRROR, MORE = ("plain", "flip"), ("plain", "center+flip")
+
+
+def test_sizes_share_one_set_of_weights():
+    """A graph of two sizes reads the variables of the first one alone."""
+    request = BackboneRequest(
+        handle="keras:MobileNetV2?alpha=0.35",
+        weights="random",
+        image_size=(32, 32),
+    )
+    backbones = SizedBackbones(request, load_backbone(request))
+    head = keras.Sequential([keras.Input((1280,)), keras.layers.Dense(3)])
+    model = ViewModel(backbones, head, ["plain", "scale48"])
+
+    graph = tf.function(
+        model.__call__, input_signature=[tf.TensorSpec((None,), tf.string)]
+    ).get_concrete_function()
+
+    shared = [*backbones.backbone.model.variables, *head.variables]
+    assert {id(v) for v in graph.variables} == {id(v.value) for v in shared}
+
+
+def test_pixels_give_an_image_and_its_mirror():
+    """And no other view, of which they have not the pixels."""
+    assert not needs_pictures(("plain",))
+    assert not needs_pictures(MIRROR)
+    for name in ("center", "scale288", "top-left+flip"):
+        assert needs_pictures((*MIRROR, name))
+
+
+def test_formats_that_can_average_views_are_left():
+    """All for the mirror; for others those that decode pictures, or none."""
+    assert require_formats(("keras", "savedmodel"), MIRROR) == (
+        *("keras", "savedmodel"),
+    )
+    assert require_formats(("keras", "savedmodel"), MORE) == ("savedmodel",)
+    with pytest.raises(FormatError, match=r"keras model.*center\+flip, chosen"):
+        require_formats(("keras", "onnx"), MORE)
