@@ -4,6 +4,7 @@
 content digests, orientations and ids that are no ASCII.
 """
 
+import dataclasses
 import functools
 import itertools
 
@@ -16,6 +17,8 @@ from embed.provenance import Provenance
 from embed.provenance import SkippedImage
 from embed.rows import StoredRows
 from embed.sources.request import SourceRequest
+from embed.sources.source import NO_LABEL
+from embed.sources.source import UNLABELLED
 from embed.spec import CacheSpec
 from embed.spec import SplitSpec
 from embed.storage.writer import FeatureRows
@@ -151,6 +154,25 @@ def write_drawn_cache(
         },
     )
     return splits
+
+
+def write_unlabelled_cache(path, *, num_images=6, change=lambda rows: rows):
+    """Writes a cache of drawn rows without labels, changed by `change`."""
+    drawn = draw_rows(num_images)
+    labels = np.full(num_images, NO_LABEL, np.int32)
+    rows = change(dataclasses.replace(drawn, labels=labels))
+    write_cache(
+        path,
+        spec=create_spec(
+            class_names=(),
+            splits={
+                UNLABELLED: SplitSpec(num_images=num_images, digest="d" * 64)
+            },
+        ),
+        provenance=PROVENANCE,
+        feature_dim=FEATURE_DIM,
+        splits={UNLABELLED: as_content(rows)},
+    )
 
 
 def read_datasets(path):

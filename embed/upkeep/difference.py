@@ -107,13 +107,13 @@ def compare_caches(
 def _facts_by_id(
     cache: FeatureCache, split: str
 ) -> dict[str, tuple[bytes, str]]:
-    """Returns content digest and class name by id."""
+    """Returns content digest and class name by id, `""` without labels."""
     if split not in cache.num_images:
         return {}
     index = cache.index(split)
     names = cache.spec.class_names
     return {
-        image_id: (digest.tobytes(), names[label])
+        image_id: (digest.tobytes(), names[label] if names else "")
         for image_id, digest, label in zip(
             index.image_ids,
             index.content_digests,

@@ -14,6 +14,7 @@ from tests.drawn_caches import PROVENANCE
 from tests.drawn_caches import as_content
 from tests.drawn_caches import create_spec
 from tests.drawn_caches import draw_rows
+from tests.drawn_caches import write_unlabelled_cache
 
 NUM_ROWS = 6
 NONE = PictureDifference(0, 0, 0, 0)
@@ -126,6 +127,27 @@ def test_renumbered_classes_are_the_same_classes(write):
     )
 
     assert found.pictures["train"].other_class == 0
+
+
+def test_caches_without_labels(tmp_path):
+    """Their pictures are compared too, and none is of another class."""
+
+    def change(rows):
+        digests = rows.content_digests.copy()
+        digests[2] ^= 1
+        return dataclasses.replace(rows, content_digests=digests)
+
+    write_unlabelled_cache(tmp_path / "a.h5")
+    write_unlabelled_cache(tmp_path / "b.h5", change=change)
+
+    found = compare_caches(
+        open_cache(tmp_path / "a.h5"), open_cache(tmp_path / "b.h5")
+    )
+
+    assert found.pictures == {
+        "unlabelled": PictureDifference(0, 0, other_content=1, other_class=0)
+    }
+    assert found.to_text() == "unlabelled pictures: 1 of other content"
 
 
 def test_features_are_not_read(write):
