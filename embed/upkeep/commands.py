@@ -186,10 +186,10 @@ def run_prune(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Remove the caches that no run and no search refers to.
+    """Remove the caches that no run, search or comparison refers to.
 
-    What goes is said before it goes. What is being built, and what is no cache
-    of ours, stays.
+    What goes is said before it goes. What is being built, what has no labels
+    and what is no cache of ours stays.
 
     Example: python -m embed prune --dry-run
     """

@@ -1,9 +1,11 @@
 """Prune: remove the caches that nothing made of them refers to.
 
 Runs and searches say in `run.json` and `search.json` which cache they were
-made on, those that are not finished in a file of their `.building` folder. A
-record that cannot be read may refer to any cache, so that nothing is removed
-while there is one.
+made on, those that are not finished in a file of their `.building` folder;
+comparisons say in `comparison.json` which caches they are of. A record that
+cannot be read may refer to any cache, so that nothing is removed while there
+is one. Caches without labels are used by their path, which no record tells:
+they stay.
 """
 
 import dataclasses
@@ -30,6 +32,7 @@ from embed.spec import CacheSpec
 from embed.upkeep.listing import count_bytes
 
 RECORDS = (f"{RUNS}/*/run.json", f"{SEARCHES}/*/search.json")
+COMPARISONS = "comparisons/*/comparison.json"  # Written by `tune`.
 UNFINISHED = (f"{SEARCHES}/.building/*/spec.json", f"{RUNS}/.building/*.json")
 # Nobody's once their cache is gone; halves of files not before either.
 SCRAP = re.compile(r"(.+\.h5)(\.lock|\.owner|\.part|\.stamps(\.\d+\.part)?)")
@@ -151,14 +154,20 @@ def remove(pruning: Pruning) -> None:
 def _judge_cache(path: Path, referred: set[str]) -> tuple[str, bool]:
     """Returns why a cache goes or stays, and whether it goes."""
     try:
-        fingerprint = open_damaged(path).fingerprint
+        cache = open_damaged(path)
     except PipelineError:
         return "it is no cache of this version, so it may be another's", False
-    if fingerprint in referred:
-        return "a run or a search was made on it", False
+    if cache.fingerprint in referred:
+        return "a run, a search or a comparison was made on it", False
     if is_being_built(path):
         return "it is being built", False
-    return "no run and no search beside it was made on it", True
+    if not cache.spec.is_labelled:
+        return (
+            "its pictures have no labels, so that no run can refer to it; "
+            "remove it by hand",
+            False,
+        )
+    return "no run, search or comparison beside it was made on it", True
 
 
 def _referred_fingerprints(artifacts_dir: Path) -> Iterator[str]:
@@ -171,6 +180,11 @@ def _referred_fingerprints(artifacts_dir: Path) -> Iterator[str]:
             except (KeyError, pydantic.ValidationError) as error:
                 raise _unreadable(path) from error
             yield spec.fingerprint()
+    for path in artifacts_dir.glob(COMPARISONS):
+        try:
+            yield from [str(c["fingerprint"]) for c in _read(path)["caches"]]
+        except (KeyError, TypeError) as error:
+            raise _unreadable(path) from error
     for path in [p for u in UNFINISHED for p in artifacts_dir.glob(u)]:
         try:
             yield str(_read(path)["fingerprint"])
@@ -191,7 +205,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _unreadable(path: Path) -> PipelineError:
     return PipelineError(
         f"The record {path} does not say which cache it was made on, and "
-        "nothing was removed. Expected: the JSON object of a run or search. "
-        f"Remove {path.parent} or mend it, then run `python -m embed "
-        "prune` again."
+        "nothing was removed. Expected: the JSON object of a run, search or "
+        f"comparison. Remove {path.parent} or mend it, then run `python -m "
+        "embed prune` again."
     )

@@ -13,6 +13,7 @@ from embed.upkeep.prune import remove
 from tests.drawn_caches import create_spec
 from tests.drawn_caches import files_in
 from tests.drawn_caches import write_drawn_cache
+from tests.drawn_caches import write_unlabelled_cache
 
 
 @pytest.fixture(name="caches_dir")
@@ -91,6 +92,32 @@ def test_the_cache_of_a_run_or_search_stays(write, plan, record, place):
     )
 
 
+def test_the_caches_of_a_comparison_stay(write, plan, record):
+    """Each that it speaks of, not the first alone."""
+    specs = [write("first.h5", 3), write("second.h5", 4)]
+    write("unused.h5", 5)
+    named = [{"fingerprint": spec.fingerprint()} for spec in specs]
+    record("comparisons/one/comparison.json", {"caches": named})
+
+    assert plan() == (
+        ["unused.h5", "unused.h5.stamps"],
+        ["first.h5", "second.h5"],
+    )
+
+
+def test_a_cache_without_labels_stays(caches_dir, tmp_path):
+    """Who uses it leaves no record; it says so, and how it goes."""
+    write_unlabelled_cache(caches_dir / "a.h5")
+
+    pruning = plan_prune(tmp_path / "artifacts", takes_unfinished=True)
+
+    assert pruning.removed == ()
+    assert pruning.to_text().endswith(
+        "): its pictures have no labels, so that no run can refer to it; "
+        "remove it by hand."
+    )
+
+
 def test_the_cache_of_a_search_that_was_cut_off_stays(write, plan, record):
     """Its spec names it from the start; the search can go on."""
     spec = write("used.h5", 3)
@@ -125,6 +152,9 @@ def test_the_cache_of_a_training_that_goes_on_stays(
         ("runs/one/run.json", {"cache": "a.h5"}),
         ("runs/one/run.json", {"cache_spec": {"dataset": "folder"}}),
         ("searches/one/search.json", ""),
+        ("comparisons/one/comparison.json", {"seeds": [0]}),
+        ("comparisons/one/comparison.json", {"caches": ["a.h5"]}),
+        ("comparisons/one/comparison.json", {"caches": None}),
         ("searches/.building/one/spec.json", {"oracle": "random"}),
         ("runs/.building/one.json", {"cache": "a.h5"}),
         ("runs/.building/one.json", ""),
@@ -222,7 +252,9 @@ def test_what_goes_is_counted_and_said(write, tmp_path, caches_dir):
     }
     first, second = pruning.to_text().splitlines()
     assert first.startswith(f"Remove {caches_dir / 'a.h5'} (")
-    assert first.endswith("): no run and no search beside it was made on it.")
+    assert first.endswith(
+        "): no run, search or comparison beside it was made on it."
+    )
     assert second.endswith("a.h5.stamps (10 bytes): it is left over.")
 
 
