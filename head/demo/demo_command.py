@@ -86,14 +86,19 @@ def run_demo(
         exported = find_model(artifacts, model)
         console.say(f"Model: {exported.path}.")
         features = None
-        if neighbours:
-            try:
-                features = exported.find_cache(artifacts, cache)
-                console.say(f"Training pictures: {features.path}.")
-            except MissingArtifactError as error:
-                if cache is not None:
-                    raise
-                console.say(f"No similar pictures are shown: {error}")
+        try:
+            features = exported.find_cache(artifacts, cache)
+            console.say(f"Pictures: those of {features.path}.")
+        except MissingArtifactError as error:
+            if cache is not None:
+                raise
+            console.say(f"No other pictures are shown: {error}")
+        if features and neighbours and not exported.has_features:
+            console.say(
+                "No similar pictures are shown: a SavedModel does not say "
+                "what features it saw, as model.keras does."
+            )
+            neighbours = 0
         showcase = Showcase(
             exported,
             features,

@@ -20,6 +20,8 @@ from head.demo.showcase import Showcase
 EXTRA = "python -m pip install 'headstart[app]'"
 MAX_BYTES = "200mb"  # Of an upload; pixels have a limit of their own.
 FONTS = ("system-ui", "sans-serif")  # Gradio's own are fetched.
+# How often uploads are looked through, and how old ones are deleted.
+KEPT_SECONDS = (600, 3600)
 MAX_COLUMNS = 6  # Of similar pictures, side by side.
 MIN_WIDTH = (
     320  # Pixels of picture and answer: a phone has one below the other.
@@ -136,7 +138,9 @@ def _build(gradio: Any, showcase: Showcase, folder: Path, num_top: int) -> Any:
         except PipelineError as error:
             raise gradio.Error(str(error), print_exception=False) from error
 
-    with gradio.Blocks(title="Headstart", analytics_enabled=False) as page:
+    with gradio.Blocks(
+        title="Headstart", analytics_enabled=False, delete_cache=KEPT_SECONDS
+    ) as page:
         gradio.Markdown(
             f"# What is it?\n`{model.path.name}` knows "
             f"{len(model.class_names):,} classes. Drop a picture."
@@ -184,7 +188,7 @@ def _similar(gradio: Any, showcase: Showcase) -> Any:
     """Returns where similar training pictures are shown, if they are."""
     if not showcase.num_neighbours:
         return None
-    gradio.Markdown("The most similar training pictures")
+    gradio.Markdown(f"The most similar {showcase.kind_of_neighbours}")
     if showcase.has_pictures:
         return gradio.Gallery(
             show_label=False,

@@ -57,14 +57,16 @@ class Showcase:
         prepare_devices()  # Before a source brings TensorFlow in.
         self.model, self.num_neighbours = model, num_neighbours
         self._cache, self._originals = cache, None
-        training = None
+        self._training: TrainingPictures | None = None
         if cache is not None:
             self._originals = _open_originals(cache, console)
             if num_neighbours:
-                training = TrainingPictures(cache, memory_limit=memory_limit)
+                self._training = TrainingPictures(
+                    cache, memory_limit=memory_limit
+                )
         self._predictor = Predictor(
             model,
-            training=training,
+            training=self._training,
             num_neighbours=num_neighbours,
             max_pixels=max_pixels,
             console=console,
@@ -74,6 +76,12 @@ class Showcase:
     def has_pictures(self) -> bool:
         """Whether the pictures of the cache are still where they were."""
         return self._originals is not None
+
+    @property
+    def kind_of_neighbours(self) -> str:
+        """What similar pictures are called."""
+        split = self._training.split if self._training is not None else ""
+        return "training pictures" if split == SPLIT else "pictures"
 
     def answer(self, path: str) -> Prediction:
         """Returns what the model says of a picture file."""
@@ -102,27 +110,24 @@ class Showcase:
         Raises:
             SourceError: If one has changed, or is gone since the start.
         """
-        if self._cache is None or self._originals is None:
+        cache, originals, training = (
+            self._cache,
+            self._originals,
+            self._training,
+        )
+        if cache is None or originals is None or training is None:
             return []
-        ids = self._cache.image_ids(SPLIT)
+        ids = cache.image_ids(training.split)
         wanted = {neighbour.image_id for neighbour in neighbours}
         # The source reads rows in their order, the gallery by similarity.
         in_order = [image_id for image_id in ids if image_id in wanted]
-        decode = decoder_of(self._cache)
+        encoded = originals.read(training.split, in_order)
+        decode = decoder_of(cache)
         pixels = {
-            image_id: np.round(255 * decode(encoded)).astype(np.uint8)
-            for image_id, encoded in zip(
-                in_order, self._originals.read(SPLIT, in_order), strict=True
-            )
+            image_id: np.round(255 * decode(picture)).astype(np.uint8)
+            for image_id, picture in zip(in_order, encoded, strict=True)
         }
-        return [
-            (
-                pixels[neighbour.image_id],
-                f"{name_for_people(neighbour.class_name)}, "
-                f"{neighbour.similarity:.2f}",
-            )
-            for neighbour in neighbours
-        ]
+        return [(pixels[one.image_id], _caption(one)) for one in neighbours]
 
     def write_examples(self, folder: Path) -> list[Path]:
         """Writes test pictures to try, each of another class if there are.
@@ -134,6 +139,8 @@ class Showcase:
             Their paths; fewer where browsers do not draw them.
         """
         if self._cache is None or self._originals is None:
+            return []
+        if EXAMPLE_SPLIT not in self._cache.num_images:
             return []
         index = self._cache.index(EXAMPLE_SPLIT)
         _, firsts = np.unique(index.labels, return_index=True)
@@ -157,6 +164,13 @@ class Showcase:
 def name_for_people(class_name: str) -> str:
     """Returns a class name as it is read: an underscore counts as a space."""
     return class_name.replace("_", " ")
+
+
+def _caption(neighbour: Neighbour) -> str:
+    """Says what a similar picture shows, if that is known, and how similar."""
+    name = name_for_people(neighbour.class_name)
+    similarity = f"{neighbour.similarity:.2f}"
+    return f"{name}, {similarity}" if name else similarity
 
 
 def _open_originals(cache: FeatureCache, console: Console) -> Originals | None:

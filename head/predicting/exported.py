@@ -48,6 +48,11 @@ class ExportedModel:
     file: Path
     class_names: tuple[str, ...]
 
+    @property
+    def has_features(self) -> bool:
+        """Whether it can answer features beside logits."""
+        return self.file.suffix == KERAS_SUFFIX
+
     def load(self, *, with_features: bool = False) -> Backbone | EncodedModel:
         """Loads the model; whatever runs a backbone runs it.
 

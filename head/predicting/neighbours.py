@@ -57,14 +57,17 @@ class TrainingPictures:
         cache: Where they lie; of one without labels all pictures.
         memory_limit: Bytes that their features may take; a larger cache is
             read anew in every call. Default: half of the free memory.
+
+    Attributes:
+        split: Which they are.
     """
 
     def __init__(
         self, cache: FeatureCache, *, memory_limit: int | None = None
     ) -> None:
         self._cache = cache
-        self._split = SPLIT if cache.spec.is_labelled else UNLABELLED
-        self._num_images = cache.num_images[self._split]
+        self.split = SPLIT if cache.spec.is_labelled else UNLABELLED
+        self._num_images = cache.num_images[self.split]
         limit = default_limit() if memory_limit is None else memory_limit
         shape = (self._num_images, cache.feature_dim)
         self._held: np.ndarray | None = None
@@ -99,7 +102,7 @@ class TrainingPictures:
         rows, similarities = self._search(_unit(features), count)
         # The label of pictures without classes is the last of one name.
         names = self._cache.spec.class_names or ("",)
-        index = self._cache.index(self._split)
+        index = self._cache.index(self.split)
         return [
             tuple(
                 Neighbour(
@@ -143,7 +146,7 @@ class TrainingPictures:
 
     def _read(self) -> Iterator[tuple[int, np.ndarray]]:
         rows = np.arange(self._num_images)
-        for start, stored in self._cache.read_rows(self._split, rows):
+        for start, stored in self._cache.read_rows(self.split, rows):
             yield (
                 start,
                 _unit(stored.features[:, 0]),

@@ -17,6 +17,7 @@ import pytest
 from head.demo import page as demo_page
 from head.demo.page import DemoError
 from head.demo.page import require_gradio
+from head.exporting.export import SAVED_MODEL
 from tests.conftest import COMMAND_SECONDS
 from tests.conftest import ROOT
 from tests.headless_chromium import find_chromium
@@ -117,8 +118,13 @@ def test_a_browser_gets_an_answer_to_an_uploaded_picture(
 
 @pytest.mark.slow
 def test_it_is_there_for_this_machine_alone(tiny_export, folder):
-    """It answers on loopback; a taken port is an error that says so."""
-    with start_demo(tiny_export, folder, "--neighbours", "0") as (demo, said):
+    """It answers on loopback; a taken port is an error that says so.
+
+    The model is a SavedModel, which finds no similar pictures.
+    """
+    model = str(tiny_export.model / SAVED_MODEL)
+    with start_demo(tiny_export, folder, "--model", model) as (demo, said):
+        assert said["model"] == model
         assert said["url"].startswith("http://127.0.0.1:")
         with urllib.request.urlopen(said["url"]) as answer:  # noqa: S310
             assert answer.status == 200
@@ -138,6 +144,7 @@ def test_it_is_there_for_this_machine_alone(tiny_export, folder):
         )
         demo.send_signal(signal.SIGTERM)
         assert demo.wait(COMMAND_SECONDS) == 0
+        assert "No similar pictures are shown" in demo.stderr.read()
 
     assert (again.returncode, again.stdout) == (1, "")
     assert "Choose another with `--port N`" in again.stderr

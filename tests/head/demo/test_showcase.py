@@ -5,10 +5,15 @@ import shutil
 import numpy as np
 import pytest
 
+from embed.backbones import BackboneRequest
+from embed.building.request import BuildRequest
 from embed.console import Console
+from embed.extract import build_cache
 from embed.origin import decode_pictures
+from embed.sources import SourceRequest
 from head.demo.showcase import Showcase
 from head.predicting.exported import find_model
+from tests.conftest import TINY_SIZE
 
 
 @pytest.fixture(name="model", scope="module")
@@ -100,4 +105,33 @@ def test_pictures_that_are_gone_are_named(tiny_export, model, tmp_path, capsys):
     assert not showcase.has_pictures
     assert len(prediction.neighbours) == 2
     assert showcase.find_pictures(prediction.neighbours) == []
+    assert showcase.write_examples(tmp_path) == []
+
+
+def test_pictures_without_labels_may_be_the_similar_ones(
+    tiny_export, tiny_module_dir, model, tmp_path
+):
+    """Each is shown with its similarity alone; there are none to try."""
+    cache = build_cache(
+        BuildRequest(
+            source=SourceRequest(
+                dataset=f"folder:{tiny_export.pictures}", label_from="none"
+            ),
+            backbone=BackboneRequest(
+                handle=f"hub:{tiny_module_dir}", image_size=TINY_SIZE
+            ),
+            engine="tensorflow",
+        ),
+        artifacts_dir=tmp_path,
+    ).cache
+    showcase = Showcase(model, cache, num_neighbours=2)
+    neighbours = showcase.answer(tiny_export.test_paths[0]).neighbours
+
+    shown = showcase.find_pictures(neighbours)
+
+    assert showcase.kind_of_neighbours == "pictures"
+    assert neighbours[0].similarity == pytest.approx(1.0)  # The file itself.
+    assert [caption for _, caption in shown] == [
+        f"{neighbour.similarity:.2f}" for neighbour in neighbours
+    ]
     assert showcase.write_examples(tmp_path) == []
