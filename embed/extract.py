@@ -10,6 +10,7 @@ from embed.artifacts import name_dataset
 from embed.artifacts import touch
 from embed.backbones import load_backbone
 from embed.backbones.probe import warn_of_range
+from embed.backbones.sized import SizedBackbones
 from embed.building.build import Build
 from embed.building.current import CurrentPictures
 from embed.building.folder import prepare_build_dir
@@ -24,7 +25,6 @@ from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import list_candidates
 from embed.errors import StorageError
-from embed.sizes import SizedBackbones
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec

@@ -7,12 +7,12 @@ import numpy as np
 
 from embed.backbones import Backbone
 from embed.backbones import load_backbone
+from embed.backbones.sized import SizedBackbones
 from embed.cache import FeatureCache
 from embed.errors import BackboneError
 from embed.errors import SourceError
 from embed.images import ImageDecoder
 from embed.images import digest_content
-from embed.sizes import SizedBackbones
 from embed.sources import Picture
 from embed.sources import open_source
 from embed.views import find_view

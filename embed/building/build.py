@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from embed.artifacts import write_text
+from embed.backbones.sized import SizedBackbones
 from embed.building.assembly import Assembly
 from embed.building.assembly import name_caches
 from embed.building.blocks import Block
@@ -42,7 +43,6 @@ from embed.provenance import Provenance
 from embed.provenance import host_name
 from embed.provenance import installed_versions
 from embed.provenance import now
-from embed.sizes import SizedBackbones
 from embed.sources import Source
 from embed.spec import CacheSpec
 from embed.storage.seal import BUILD_COMMAND

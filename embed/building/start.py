@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embed.backbones.sized import SizedBackbones
 from embed.building.agreement import check_engine
 from embed.building.request import BuildRequest
 from embed.console import Console
@@ -15,7 +16,6 @@ from embed.engines.choice import choose_engine
 from embed.engines.engine import freeze
 from embed.engines.sized import SizedEngines
 from embed.engines.sized import share_pixels
-from embed.sizes import SizedBackbones
 
 NUM_CHECKED = 8  # Images: the reference takes 0.3 s for these at 224 px.
 

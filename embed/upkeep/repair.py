@@ -7,6 +7,7 @@ import numpy as np
 
 from embed.artifacts import touch
 from embed.backbones import load_backbone
+from embed.backbones.sized import SizedBackbones
 from embed.building.build import Build
 from embed.building.current import CurrentPictures
 from embed.building.current import find_rows
@@ -21,7 +22,6 @@ from embed.engines import list_candidates
 from embed.errors import CorruptCacheError
 from embed.errors import EngineError
 from embed.errors import StaleCacheError
-from embed.sizes import SizedBackbones
 from embed.sources import open_source
 from embed.spec import describe_differences
 from embed.storage.seal import BUILD_COMMAND

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
-from embed.sizes import SizedBackbones
+from embed.backbones.sized import SizedBackbones
 from head.exporting.formats import FormatError
 from head.exporting.view_model import ViewModel
 from head.exporting.view_model import needs_pictures
@@ -15,14 +15,19 @@ from head.exporting.view_model import require_formats
 MIRROR, MORE = ("plain", "flip"), ("plain", "center+flip")
 
 
-def test_sizes_share_one_set_of_weights():
-    """A graph of two sizes reads the variables of the first one alone."""
+@pytest.fixture(name="backbones", scope="module")
+def _backbones():
+    """A small network, at 32 pixels and at any other size."""
     request = BackboneRequest(
         handle="keras:MobileNetV2?alpha=0.35",
         weights="random",
         image_size=(32, 32),
     )
-    backbones = SizedBackbones(request, load_backbone(request))
+    return SizedBackbones(request, load_backbone(request))
+
+
+def test_sizes_share_one_set_of_weights(backbones):
+    """A graph of two sizes reads the variables of the first one alone."""
     head = keras.Sequential([keras.Input((1280,)), keras.layers.Dense(3)])
     model = ViewModel(backbones, head, ["plain", "scale48"])
 
@@ -32,6 +37,24 @@ def test_sizes_share_one_set_of_weights():
 
     shared = [*backbones.backbone.model.variables, *head.variables]
     assert {id(v) for v in graph.variables} == {id(v.value) for v in shared}
+
+
+def test_all_calls_share_one_graph(backbones):
+    """Out of one, the outputs of all layers would be in memory at once."""
+    are_eager = []
+
+    def head(features, *, training):
+        assert not training
+        are_eager.append(tf.executing_eagerly())
+        return features
+
+    model = ViewModel(backbones, head, ["plain", "scale48"])
+    picture = tf.io.encode_png(tf.zeros((40, 40, 3), tf.uint8)).numpy()
+
+    answers = [model.answer([picture] * number) for number in (1, 3)]
+
+    assert [len(answer) for answer in answers] == [1, 3]
+    assert are_eager == [False, False]  # Of each view once.
 
 
 def test_pixels_give_an_image_and_its_mirror():

@@ -1,4 +1,4 @@
-"""Tests for `embed.sizes`."""
+"""Tests for `embed.backbones.sized`."""
 
 import re
 
@@ -7,8 +7,8 @@ import pytest
 
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
+from embed.backbones.sized import SizedBackbones
 from embed.errors import BackboneError
-from embed.sizes import SizedBackbones
 from embed.views import ViewError
 from tests.any_size_module import save_any_size_module
 
