@@ -217,10 +217,9 @@ def export_stitched(
         sample=draw_parity_sample(
             cache,
             lambda features: logits_of_features(head, features[:, columns]),
+            views,
         ),
-        test=draw_scoring_sample(
-            cache, evaluation.logits, is_encoded=of_views is not None
-        ),
+        test=draw_scoring_sample(cache, evaluation.logits, views),
         documents=documents,
     )
     parity, scores, refused = {}, {}, {}

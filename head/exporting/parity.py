@@ -4,6 +4,7 @@ They are compared on train and validation pictures, from their encoded bytes.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from embed.origin import read_pictures
 from embed.rows import Rows
 from embed.splits import Selection
 from embed.splits import sample_rows
+from embed.views import find_view
 
 NUM_IMAGES = 256  # At most: a few seconds of the stitched model on a CPU.
 MAX_BATCH = 32  # Pictures a call.
@@ -91,7 +93,9 @@ class ParitySample:
 
 
 def draw_parity_sample(
-    cache: FeatureCache, logits_of: Callable[[np.ndarray], np.ndarray]
+    cache: FeatureCache,
+    logits_of: Callable[[np.ndarray], np.ndarray],
+    views: Sequence[str],
 ) -> ParitySample:
     """Reads the pictures of smallest hash: the same ones every time.
 
@@ -99,6 +103,7 @@ def draw_parity_sample(
         cache: Where features, ids and the way to the pictures come from.
         logits_of: The cached head, features
             `(num_images, num_views, feature_dim)` to logits.
+        views: What models are to average.
     """
     sample = sample_rows(cache.image_ids("train"), NUM_IMAGES, salt="parity")
     rows = cache.take(Selection("train", sample))
@@ -106,14 +111,20 @@ def draw_parity_sample(
         rows=rows,
         encoded=tuple(read_pictures(cache, "train", rows.image_ids)),
         logits=logits_of(rows.features),
-        batch_size=batch_size_of(cache),
+        batch_size=batch_size_of(cache, views),
     )
 
 
-def batch_size_of(cache: FeatureCache) -> int:
-    """Returns how many of a cache's pictures go into one call."""
-    height, width = cache.spec.image_size
-    return min(max(PIXELS_A_CALL // (height * width), 1), MAX_BATCH)
+def batch_size_of(cache: FeatureCache, views: Sequence[str]) -> int:
+    """Returns how many of a cache's pictures go into one call.
+
+    Args:
+        cache: Whose pictures.
+        views: Of which the largest counts: each has a call of the backbone.
+    """
+    own = cache.spec.image_size
+    largest = max(math.prod(find_view(view).frame(own).size) for view in views)
+    return min(max(PIXELS_A_CALL // largest, 1), MAX_BATCH)
 
 
 def is_exact(cache: FeatureCache) -> bool:

@@ -6,6 +6,7 @@ The test split chooses nothing here: a format is written as it is, or not.
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from head.exporting.fresh import FreshProcess
 from head.exporting.parity import ParityError
 from head.exporting.parity import batch_size_of
 from head.exporting.view_model import ViewModel
+from head.exporting.view_model import needs_pictures
 
 if TYPE_CHECKING:
     import keras
@@ -69,17 +71,19 @@ class ScoringSample:
         image_ids: Ids of the pictures.
         labels: True classes `(num_images,)`.
         logits: Of the cached head `(num_images, num_classes)`.
+        batch_size: Pictures a call.
+        is_encoded: Whether models are given encoded pictures, not pixels.
         stitched_logits: Of the stitched model; `None` where those of the head
             are exact.
-        is_encoded: Whether models are given encoded pictures, not pixels.
     """
 
     cache: FeatureCache
     image_ids: tuple[str, ...]
     labels: np.ndarray
     logits: np.ndarray
+    batch_size: int
+    is_encoded: bool
     stitched_logits: np.ndarray | None = None
-    is_encoded: bool = False
 
     def answered_by(self, model: "keras.Model | ViewModel") -> "ScoringSample":
         """Returns the sample with what a stitched model answers.
@@ -106,8 +110,7 @@ class ScoringSample:
             SourceError: If the pictures are not there any more.
         """
         images = decode_pictures(self.cache, "test", self.image_ids)
-        batch_size = batch_size_of(self.cache)
-        while batch := list(itertools.islice(images, batch_size)):
+        while batch := list(itertools.islice(images, self.batch_size)):
             yield np.stack(batch)
 
     def read_encoded(self) -> Iterator[list[bytes]]:
@@ -117,20 +120,19 @@ class ScoringSample:
             SourceError: If the pictures are not there any more.
         """
         encoded = read_pictures(self.cache, "test", self.image_ids)
-        batch_size = batch_size_of(self.cache)
-        while batch := list(itertools.islice(encoded, batch_size)):
+        while batch := list(itertools.islice(encoded, self.batch_size)):
             yield batch
 
 
 def draw_scoring_sample(
-    cache: FeatureCache, logits: np.ndarray, *, is_encoded: bool = False
+    cache: FeatureCache, logits: np.ndarray, views: Sequence[str]
 ) -> ScoringSample:
     """Returns the test pictures of smallest hash.
 
     Args:
         cache: Of which.
         logits: Of the cached head, of the whole test split.
-        is_encoded: Whether models are given encoded pictures, not pixels.
+        views: What models are to average.
     """
     image_ids = cache.image_ids("test")
     rows = sample_rows(image_ids, NUM_IMAGES, salt="export")
@@ -139,7 +141,8 @@ def draw_scoring_sample(
         image_ids=tuple(image_ids[row] for row in rows),
         labels=cache.labels("test")[rows],
         logits=logits[rows],
-        is_encoded=is_encoded,
+        batch_size=batch_size_of(cache, views),
+        is_encoded=needs_pictures(views),
     )
 
 

@@ -253,10 +253,12 @@ def _gate(full_model, run, cache):
     return Gate(
         cache=cache,
         sample=draw_parity_sample(
-            cache, lambda features: logits_of_features(head, features[:, :1])
+            cache,
+            lambda features: logits_of_features(head, features[:, :1]),
+            ["plain"],
         ),
         test=draw_scoring_sample(
-            cache, logits_of_features(head, test.features[:, :1])
+            cache, logits_of_features(head, test.features[:, :1]), ["plain"]
         ),
         documents=full_model.documents,
     )

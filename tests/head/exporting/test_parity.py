@@ -72,4 +72,11 @@ def test_a_call_has_so_many_pixels(draw_cache, tmp_path, size, expected):
     """Large pictures go one by one, small ones 32 at a time."""
     cache = draw_cache(tmp_path / "cache.h5", image_size=size)
 
-    assert batch_size_of(cache) == expected
+    assert batch_size_of(cache, ["plain", "center"]) == expected
+
+
+def test_the_largest_view_says_how_many_go_into_a_call(draw_cache, tmp_path):
+    """The backbone sees it at its own size, not at that of the cache."""
+    cache = draw_cache(tmp_path / "cache.h5", image_size=(224, 224))
+
+    assert batch_size_of(cache, ["plain", "scale448+flip", "scale96"]) == 8
