@@ -68,6 +68,7 @@ def run_train(
         from embed.errors import PipelineError
         from embed.origin import load_backbone_of
         from head.choice import choose_spec
+        from head.evaluating.view_choice import NUM_UNCHOSEN
         from head.refit import train_run
         from head.stitch import stitch
         from head.stitch import summarize
@@ -98,6 +99,7 @@ def run_train(
         record = run.record
         accuracies = record.member_val_accuracies
         alone = ", ".join(f"{accuracy:.2%}" for accuracy in accuracies)
+        is_chosen = len(record.cache_spec.views) > NUM_UNCHOSEN
         if as_json:
             console.say(summary)
         console.result(
@@ -105,6 +107,7 @@ def run_train(
                 "run": str(run.directory),
                 "val_accuracy": record.val_accuracy,
                 "temperature": record.temperature,
+                "tta_views": run.views(is_averaged=True),
                 "seconds": record.seconds,
                 "member_val_accuracies": accuracies,
                 "epochs": sum(head.epochs for head in record.spec.members),
@@ -116,8 +119,11 @@ def run_train(
             f"  validation accuracy {record.val_accuracy:.2%} "
             f"({record.num_train:,} images fitted, {record.num_val:,} held "
             f"out), refit on all, {format_seconds(record.seconds)}"
+            + (f"\n  mean of {len(accuracies)} heads: {alone}" if alone else "")
             + (
-                f"\n  mean of {len(accuracies)} heads: {alone}" if alone else ""
+                f"\n  {run.describe_views()} `--tta` asks for their mean."
+                if is_chosen
+                else ""
             ),
         )
 

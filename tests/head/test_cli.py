@@ -95,6 +95,26 @@ def test_training_an_ensemble_names_what_its_members_do(run, tmp_path):
     assert re.search(r"mean of 3 heads: ([\d.]+%, ){2}[\d.]+%$", out, re.M)
 
 
+def test_training_says_which_views_it_chose(
+    draw_cache, tmp_path, spec_path, capfd
+):
+    """Of two there is no choice, and nothing is said."""
+    for views in (("plain", "flip", "center"), ("plain", "flip")):
+        cache = draw_cache(tmp_path / f"{len(views)}.h5", views=views)
+        words = ["train", "--spec", str(spec_path), "--cache", str(cache.path)]
+        words += ["--artifacts", str(tmp_path / cache.fingerprint)]
+
+        cli.app(words, standalone_mode=False)
+        text = capfd.readouterr().out
+        cli.app([*words, "--json", "--overwrite"], standalone_mode=False)
+        payload = json.loads(capfd.readouterr().out)
+
+        run = load_run(tmp_path / payload["run"])
+        assert payload["tta_views"] == list(run.record.tta_views)
+        is_said = f"\n  {run.describe_views()} `--tta`" in text
+        assert is_said == (len(views) > 2)
+
+
 def test_an_ensemble_of_ensembles_is_one_error(run, tmp_path):
     """It names the file, the member and the remedy."""
     path = tmp_path / "spec.json"
