@@ -1,6 +1,7 @@
 """What builds left among the caches: locks, halves, damaged files."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def check_builds(facts: dict[str, Any], artifacts_dir: Path) -> Finding:
         problems.append(f"{count(len(stale), 'stale lock file')}, left{by}")
         advice.append(
             "the next build takes over by itself; to clear up, run "
-            f"`rm {' '.join(stale)}`"
+            f"`rm {shlex.join(stale)}`"
         )
     if unfinished := facts["unfinished"]:
         size = format_size(sum(row["num_bytes"] for row in unfinished))
@@ -57,12 +58,13 @@ def check_builds(facts: dict[str, Any], artifacts_dir: Path) -> Finding:
         )
         advice.append(
             "run the same `python -m embed build-cache` again to go on, or "
-            f"`python -m embed prune --unfinished --artifacts {artifacts_dir}` "
-            "to remove them"
+            "`python -m embed prune --unfinished --artifacts "
+            f"{shlex.quote(str(artifacts_dir))}` to remove them"
         )
     for row in facts["unusable"]:
         problems.append(f"{Path(row['cache']).name} cannot be used")
-        advice.append(f"`python -m embed verify {row['cache']}` says why")
+        cache = shlex.quote(row["cache"])
+        advice.append(f"`python -m embed verify {cache}` says why")
     busy = {
         owner or "another process" for owner in facts["busy_locks"].values()
     }

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shlex
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,9 +44,9 @@ def look_at_hub_cache(backbone: str) -> dict[str, Any]:
         "folder": str(folder),
         "modules": modules,
         "leftovers": [
-            str(p) for p in sorted(folder.glob(f"*{HALF}")) if not _is_busy(p)
-        ]
-        + [str(p) for p in sorted(folder.glob(f"*{LOCK}")) if not _is_held(p)],
+            *(str(p) for p in _find(folder, HALF) if not _is_busy(p)),
+            *(str(p) for p in _find(folder, LOCK) if not _is_held(p)),
+        ],
     }
 
 
@@ -102,12 +103,21 @@ def check_hub_cache(facts: dict[str, Any], problem: str = "") -> Finding:
     if not problems:
         return Finding(kept)
     paths = [p for m in bad for p in (m["path"], m["path"] + DESCRIPTOR)]
-    advice = f"`rm -rf {' '.join([*paths, *leftovers])}`"
+    advice = f"`rm -rf {shlex.join([*paths, *leftovers])}`"
     if bad:
         advice += "; what is needed is fetched again"
     is_fatal = any(module["is_chosen"] for module in bad)
     judge = fail if is_fatal else warn
     return judge(f"{'; '.join(problems)} ({kept})", advice)
+
+
+def _find(folder: Path, suffix: str) -> list[Path]:
+    """Returns what the hub put beside its modules; never what others did."""
+    return [
+        path
+        for path in sorted(folder.glob(f"*{suffix}"))
+        if MODULE.fullmatch(path.name.partition(".")[0])
+    ]
 
 
 def _count_bytes(directory: Path) -> int:

@@ -1,6 +1,7 @@
 """What TFDS has prepared, and what is left of preparations that were cut."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def check_datasets(facts: dict[str, Any]) -> Finding:
     return warn(
         f"{count(len(leftovers), 'folder')} left of preparations that were cut "
         f"off, or go on ({kept})",
-        f"If TFDS prepares nothing now: `rm -rf {' '.join(leftovers)}`",
+        f"If TFDS prepares nothing now: `rm -rf {shlex.join(leftovers)}`",
     )
 
 

@@ -13,8 +13,8 @@ from tests.drawn_caches import write_drawn_cache
 
 @pytest.fixture(name="caches_dir")
 def _caches_dir(tmp_path):
-    folder = tmp_path / "caches"
-    folder.mkdir()
+    folder = tmp_path / "my artifacts" / "caches"
+    folder.mkdir(parents=True)
     return folder
 
 
@@ -28,8 +28,9 @@ def _dead_pid():
 
 
 @pytest.fixture(name="check")
-def _check(tmp_path):
-    return lambda: check_builds(look_at_builds(tmp_path), tmp_path)
+def _check(caches_dir):
+    folder = caches_dir.parent
+    return lambda: check_builds(look_at_builds(folder), folder)
 
 
 def test_a_stale_lock(check, caches_dir, dead_pid):
@@ -45,7 +46,7 @@ def test_a_stale_lock(check, caches_dir, dead_pid):
 
     assert found.level == "warning"
     assert f"left by process {dead_pid} on box since 2026-01-01" in found.detail
-    assert f"`rm {lock} {owner}`" in found.advice
+    assert f"`rm '{lock}' '{owner}'`" in found.advice
     assert "takes over" in found.advice
 
 
@@ -76,7 +77,8 @@ def test_a_build_that_was_cut_off(check, caches_dir):
     assert found.level == "warning"
     assert "1 build cut off, 1.0 kB: a-0123.h5.building" in found.detail
     assert "build-cache` again" in found.advice
-    assert "prune --unfinished --artifacts" in found.advice
+    command = f"prune --unfinished --artifacts '{caches_dir.parent}'`"
+    assert command in found.advice
 
 
 def test_a_corrupt_cache(check, caches_dir):
@@ -87,7 +89,7 @@ def test_a_corrupt_cache(check, caches_dir):
     found = check()
 
     assert found.level == "warning"
-    assert f"embed verify {path}`" in found.advice
+    assert f"embed verify '{path}'`" in found.advice
 
 
 def test_good_caches_are_counted(check, caches_dir):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import shutil
 import socket
 
@@ -17,7 +18,7 @@ NAME = hashlib.sha1(ADDRESS.encode(), usedforsecurity=False).hexdigest()
 
 @pytest.fixture(name="hub_dir")
 def _hub_dir(tmp_path, monkeypatch):
-    folder = tmp_path / "hub"
+    folder = tmp_path / "hub of mine"
     folder.mkdir()
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(folder))
     return folder
@@ -66,7 +67,8 @@ def test_a_corrupt_module(module_dir, name, size, fault):
 
     assert found.level == "error"
     assert fault in found.detail
-    assert f"`rm -rf {module_dir} {module_dir}.descriptor.txt`" in found.advice
+    paths = shlex.join([str(module_dir), f"{module_dir}.descriptor.txt"])
+    assert f"`rm -rf {paths}`" in found.advice
 
 
 def test_a_module_that_was_cut_short(module_dir):
@@ -77,7 +79,7 @@ def test_a_module_that_was_cut_short(module_dir):
 
     assert found.level == "error"
     assert f"{module_dir} is corrupt: it cannot be loaded" in found.detail
-    assert f"`rm -rf {module_dir} " in found.advice
+    assert f"`rm -rf '{module_dir}' " in found.advice
 
 
 def test_another_module_stops_nothing(module_dir):
@@ -101,6 +103,14 @@ def test_what_a_killed_fetch_left(hub_dir):
     assert f"{hub_dir}/{dead}.lock" in found.advice
     assert f"{hub_dir}/{dead}.task-{dead[:4]}.tmp" in found.advice
     assert live not in found.advice
+
+
+def test_files_of_others_are_not_named(hub_dir):
+    """What does not begin with the name of a module is nobody's to remove."""
+    (hub_dir / "poetry.lock").touch()
+    (hub_dir / "thesis.tmp").mkdir()
+
+    assert check().level == "ok"
 
 
 def test_no_folder(hub_dir):

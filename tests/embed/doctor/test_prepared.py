@@ -9,12 +9,13 @@ from embed.doctor.prepared import look_at_datasets
 @pytest.fixture(name="data_dir")
 def _data_dir(tmp_path):
     """Two prepared datasets of 1,000 bytes each, one with a config."""
+    data_dir = tmp_path / "my data"
     for name in ("pets/1.0.0", "birds/small/2.0.0"):
-        folder = tmp_path / name
+        folder = data_dir / name
         folder.mkdir(parents=True)
         (folder / "dataset_info.json").write_bytes(bytes(400))
         (folder / "birds-train.tfrecord").write_bytes(bytes(600))
-    return tmp_path
+    return data_dir
 
 
 def test_what_is_prepared(data_dir):
@@ -37,7 +38,7 @@ def test_what_was_cut_off(data_dir, name):
     found = check_datasets(look_at_datasets(str(data_dir)))
 
     assert found.level == "warning"
-    assert f"`rm -rf {data_dir / name}`" in found.advice
+    assert f"`rm -rf '{data_dir / name}'`" in found.advice
 
 
 def test_the_variable_of_tfds_counts(data_dir, monkeypatch):
