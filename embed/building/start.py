@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embed.backbones import Backbone
 from embed.backbones.sized import SizedBackbones
 from embed.building.agreement import check_engine
 from embed.building.request import BuildRequest
@@ -16,6 +17,7 @@ from embed.engines.choice import choose_engine
 from embed.engines.engine import freeze
 from embed.engines.sized import SizedEngines
 from embed.engines.sized import share_pixels
+from embed.errors import EngineError
 
 NUM_CHECKED = 8  # Images: the reference takes 0.3 s for these at 224 px.
 
@@ -66,8 +68,12 @@ def start_engine(
             engine.batch_size, main, size
         )
         engines.append(
-            create_engine(
-                engine.name, backbones.at(size), request.precision, batch_size
+            _create_like(
+                engine,
+                backbones.at(size),
+                images[size],
+                precision=request.precision,
+                batch_size=batch_size,
             )
         )
         freeze.cache_clear()  # It holds all weights once more.
@@ -79,3 +85,31 @@ def start_engine(
             request.precision,
         )
     return SizedEngines(engines) if others else engine
+
+
+def _create_like(
+    engine: Engine,
+    backbone: Backbone,
+    images: np.ndarray,
+    *,
+    precision: str,
+    batch_size: int,
+) -> Engine:
+    """Converts a backbone of a further size for the engine of the first.
+
+    Raises:
+        EngineError: If that cannot run it.
+    """
+    try:
+        sized = create_engine(engine.name, backbone, precision, batch_size)
+        sized(images[:1])
+    # A converter that meets an unknown operation raises what it likes.
+    except Exception as error:
+        height, width = backbone.image_size
+        raise EngineError(
+            f"The engine {engine.name} cannot run {backbone.name} at {height} "
+            f"x {width} pixels, as the view scale{height} has them. Received: "
+            f"{' '.join(str(error).split()).rstrip('.')}. Run again with "
+            f"another `--engine`, or without scale{height} in `--views`."
+        ) from error
+    return sized
