@@ -52,8 +52,9 @@ def test_an_engine_that_fails_at_a_further_size_is_an_error(tiny_request):
     with pytest.raises(
         EngineError,
         match=r"The engine tensorflow cannot run keras:Moody at 12 x 12 "
-        r"pixels, as the view scale12 has them. Received: .*No operation Moody.* Run "
-        r"again with another `--engine`, or without scale12 in `--views`",
+        r"pixels, as the view scale12 has them. Received: .*No operation "
+        r"Moody.* Run again with another `--engine`, or without scale12 in "
+        r"`--views`",
     ):
         start_engine(
             dataclasses.replace(tiny_request, engine="tensorflow"),
