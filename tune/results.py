@@ -28,8 +28,8 @@ from embed.errors import PipelineError
 from embed.errors import StaleCacheError
 from embed.spec import CacheSpec
 from head.spec import BEST
+from tune.baseline_file import read_baselines
 from tune.baselines import BaselineResult
-from tune.comparison import read_baselines
 from tune.seeds import SeedScores
 from tune.seeds import read_scores
 from tune.spec import SearchSpec

@@ -17,11 +17,11 @@ from embed.stream import Reader
 from embed.stream import choose_reader
 from head.spec import BEST
 from head.spec import RECIPES
+from tune.baseline_file import read_baselines
+from tune.baseline_file import run_and_keep
 from tune.board import Board
 from tune.chief import Chief
 from tune.chief import RemoteRunner
-from tune.comparison import compare
-from tune.comparison import read_baselines
 from tune.finish import write_best
 from tune.finish import write_results
 from tune.folder import SearchFolder
@@ -185,13 +185,13 @@ def _search(
     found = read_baselines(folder, cache.fingerprint)
     seconds = sum(baseline.seconds for baseline in found)
     folds = None
-    if has_baselines or chief is None:
+    if (has_baselines and not found) or chief is None:
         folds = take_folds(cache, spec, read)
     console.say(
         f"{_describe_rows(cache, folds)}, {prepare_devices().describe()}."
     )
-    if folds is not None and has_baselines:
-        found = compare(
+    if folds is not None and has_baselines and not found:
+        found = run_and_keep(
             folds,
             num_classes=len(cache.spec.class_names),
             fingerprint=cache.fingerprint,

@@ -24,6 +24,7 @@ from embed.artifacts import touch
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.errors import PipelineError
+from embed.provenance import installed_versions
 from head.evaluating.intervals import find_interval
 from head.spec import HeadSpec
 from tune.comparing.contest import Contest
@@ -119,6 +120,7 @@ def _compare(
             else:
                 found = _add_difference(found, contestants[0], drawn - first)
             contestants.append(found)
+            del contest  # Its rows, before those of the next are read.
     return CacheComparison(
         spec=spec,
         seeds=tuple(seeds),
@@ -167,9 +169,10 @@ def _read(path: Path, caches: Sequence[FeatureCache]) -> CacheComparison:
 def _name(
     caches: Sequence[FeatureCache], spec: HeadSpec, seeds: Sequence[int]
 ) -> str:
-    """Returns a name that stands for caches, pictures, head and seeds."""
+    """Returns a name that stands for all that the figures depend on."""
     identity = "\0".join(
         [
+            *map("=".join, sorted(installed_versions().items())),
             *(cache.fingerprint for cache in caches),
             *(cache.pictures_digest() for cache in caches),
             spec.to_json(),

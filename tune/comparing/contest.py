@@ -20,10 +20,10 @@ from head.evaluating.metrics import top1
 from head.refit import take_train_and_val
 from head.spec import HeadSpec
 from head.training.train import OnEpoch
+from tune.baseline_file import NOT_IN_MEMORY
+from tune.baseline_file import find_obstacle
 from tune.baselines import run_baselines
 from tune.comparing.record import Contestant
-from tune.comparison import NOT_IN_MEMORY
-from tune.comparison import find_obstacle
 
 RIDGE = "ridge"  # In closed form: no learning rate, no seed, no luck.
 

@@ -1,14 +1,12 @@
-"""Tests for `tune.comparison`."""
-
-import os
+"""Tests for `tune.baseline_file`."""
 
 import pytest
 
 from embed.console import Console
 from embed.errors import PipelineError
 from embed.splits import split_train
-from tune.comparison import compare
-from tune.comparison import read_baselines
+from tune.baseline_file import read_baselines
+from tune.baseline_file import run_and_keep
 
 FINGERPRINT = "0123456789abcdef"
 
@@ -20,7 +18,7 @@ def _run(cache, tmp_path):
     folds = [(cache.take(split.train), cache.take(split.val))]
 
     def run(folds=folds, fingerprint=FINGERPRINT):
-        return compare(
+        return run_and_keep(
             folds,
             fingerprint=fingerprint,
             num_classes=3,
@@ -41,17 +39,6 @@ def test_results_are_written_and_said(run, tmp_path, capsys):
     assert read_baselines(tmp_path, FINGERPRINT) == results
 
 
-def test_what_is_there_is_not_run_again(run, tmp_path, capsys):
-    """A search that goes on reads it, whatever it takes."""
-    first = run()
-    os.utime(tmp_path / "baselines.json", (0, 0))
-    capsys.readouterr()
-
-    assert run() == first
-    assert (tmp_path / "baselines.json").stat().st_mtime == 0
-    assert capsys.readouterr().err == ""
-
-
 def test_those_of_another_cache_are_not_taken(run, tmp_path):
     """Whatever the folder is called that they lie in."""
     run(fingerprint="of another")
@@ -65,7 +52,7 @@ def test_those_of_another_cache_are_not_taken(run, tmp_path):
 
 def test_without_memory_there_are_none(run, tmp_path, capsys, monkeypatch):
     """It is said that there are none and why."""
-    monkeypatch.setattr("tune.comparison.MEMORY_SHARE", 1e-9)
+    monkeypatch.setattr("tune.baseline_file.MEMORY_SHARE", 1e-9)
 
     assert run() == []
     assert "more than a quarter of the free memory" in capsys.readouterr().err

@@ -1,8 +1,6 @@
-"""What the trials of a search are compared with: baselines on the same rows.
+"""The baselines of a search, run on its rows and kept in its folder.
 
-In the folder of the search:
-
-    baselines.json     a `Comparison`; there whole or not at all
+    baselines.json     a `BaselineFile`; there whole or not at all
 
 A search that goes on takes them from there.
 """
@@ -29,7 +27,7 @@ MEMORY_SHARE = 0.25
 NOT_IN_MEMORY = "the features are not held in memory."
 
 
-class Comparison(pydantic.BaseModel, frozen=True, extra="forbid"):
+class BaselineFile(pydantic.BaseModel, frozen=True, extra="forbid"):
     """What the baselines of a search came to.
 
     Args:
@@ -41,7 +39,7 @@ class Comparison(pydantic.BaseModel, frozen=True, extra="forbid"):
     baselines: list[BaselineResult]
 
 
-def compare(
+def run_and_keep(
     folds: Sequence[TrainAndVal],
     *,
     num_classes: int,
@@ -49,7 +47,7 @@ def compare(
     folder: Path,
     console: Console,
 ) -> list[BaselineResult]:
-    """Runs the baselines, unless the search has them or memory is short.
+    """Runs the baselines, unless memory is short.
 
     Args:
         folds: Rows to fit on and rows to score by of each.
@@ -61,8 +59,6 @@ def compare(
     Returns:
         The results, none where the rows are not in memory.
     """
-    if found := read_baselines(folder, fingerprint):
-        return found
     held = [
         (train, val)
         for train, val in folds
@@ -79,8 +75,8 @@ def compare(
         num_classes=num_classes,
         on_done=lambda result: console.say(_describe(result)),
     )
-    comparison = Comparison(fingerprint=fingerprint, baselines=results)
-    write_text(folder / BASELINES, comparison.model_dump_json(indent=2))
+    kept = BaselineFile(fingerprint=fingerprint, baselines=results)
+    write_text(folder / BASELINES, kept.model_dump_json(indent=2))
     return results
 
 
@@ -103,14 +99,14 @@ def read_baselines(folder: Path, fingerprint: str) -> list[BaselineResult]:
     """
     path = folder / BASELINES
     try:
-        found = Comparison.model_validate_json(path.read_text("utf-8"))
+        found = BaselineFile.model_validate_json(path.read_text("utf-8"))
     except FileNotFoundError:
         return []
     except (pydantic.ValidationError, UnicodeDecodeError) as error:
         raise PipelineError(
             f"The file {path} holds no baselines. Expected: the JSON fields "
-            f"{sorted(Comparison.model_fields)}. Received: {error}. Remove it "
-            "and run the search again."
+            f"{sorted(BaselineFile.model_fields)}. Received: {error}. Remove "
+            "it and run the search again."
         ) from error
     return found.baselines if found.fingerprint == fingerprint else []
 
