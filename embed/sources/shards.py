@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,6 +70,8 @@ def find_shards(pattern: str) -> list[Path]:
             paths += map(Path, matches)
             missing += [] if matches else [one]
         paths = sorted(set(paths))
+        if not paths:
+            missing = missing or [pattern]
     if missing:
         raise SourceError(
             f"There is no shard {missing[0]}. Expected: tar files. Received: "
@@ -209,28 +211,42 @@ def _refuse(path: Path, key: str, problem: str, expected: str) -> SourceError:
     )
 
 
-def _expand(pattern: str) -> Iterator[str]:
-    """Yields the paths of a pattern with braces, as a shell would."""
-    match = BRACES.search(pattern)
-    if match is None:
-        yield pattern
-        return
-    body = match[1]
-    if numbers := RANGE.fullmatch(body):
-        first, last = int(numbers[1]), int(numbers[2])
-        if last - first >= MAX_SHARDS:
-            raise SourceError(
-                f"The pattern {pattern} stands for {last - first + 1:,} "
-                f"shards. Expected: at most {MAX_SHARDS:,}. Mend it."
+def _expand(pattern: str) -> list[str]:
+    """Returns the paths of a pattern with braces; none of an empty range.
+
+    Raises:
+        SourceError: If there are more than anyone has shards.
+    """
+    patterns = [pattern]
+    # All have as many braces: what is put in has none.
+    while patterns and BRACES.search(patterns[0]):
+        expanded: list[str] = []
+        for one in patterns:
+            before, body, after = BRACES.split(one, maxsplit=1)
+            numbers = RANGE.fullmatch(body)
+            count = (
+                max(0, int(numbers[2]) - int(numbers[1]) + 1)
+                if numbers
+                else body.count(",") + 1
             )
-        width = len(numbers[1])
-        choices = [f"{n:0{width}}" for n in range(first, last + 1)]
-    else:
-        choices = body.split(",")
-    for choice in choices:
-        yield from _expand(
-            f"{pattern[: match.start()]}{choice}{pattern[match.end() :]}"
-        )
+            if len(expanded) + count > MAX_SHARDS:
+                raise SourceError(
+                    f"The pattern {pattern} stands for more than "
+                    f"{MAX_SHARDS:,} shards. Expected: fewer. Mend it, or "
+                    "name the folder of the shards with `--dataset wds:DIR`."
+                )
+            expanded += [f"{before}{c}{after}" for c in _choices(body)]
+        patterns = expanded
+    return patterns
+
+
+def _choices(body: str) -> Iterable[str]:
+    """Returns what stands in braces: a range, whose zeros stay, or a list."""
+    numbers = RANGE.fullmatch(body)
+    if numbers is None:
+        return body.split(",")
+    first, last = int(numbers[1]), int(numbers[2])
+    return (f"{n:0{len(numbers[1])}}" for n in range(first, last + 1))
 
 
 def _words(name: str) -> list[str]:

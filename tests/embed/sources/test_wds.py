@@ -167,6 +167,22 @@ def test_patterns(write, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("pattern", "match"),
+    [
+        ("a-{010..008}.tar", r"no shard .*a-\{010\.\.008\}\.tar.*`wds:DIR`"),
+        ("{00000..99999}-{00..99}.tar", "more than 1,000,000 .* Mend it"),
+        ("{0..10000000000}.tar", "more than 1,000,000 .* Mend it"),
+    ],
+)
+def test_a_slip_in_a_range_is_told(write, tmp_path, pattern, match):
+    """It neither hangs nor matches nothing in silence."""
+    write("a-009.tar")
+
+    with pytest.raises(SourceError, match=match):
+        find_shards(str(tmp_path / pattern))
+
+
+@pytest.mark.parametrize(
     ("names", "expected"),
     [
         (["x-train-1", "x_test_1"], ["train", "test"]),
