@@ -9,8 +9,8 @@ the means, with one view and with the mean of both, and the difference seed by
 seed; folds are others than those that a search chooses by.
 """
 
+import argparse
 import dataclasses
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +41,16 @@ NUM_SEEDS, NUM_FOLDS = 5, 5
 REFERENCE, SEARCHED = "reference recipe", "searched"
 
 
-def main(cache_path: str, spec_path: str) -> None:
+def main() -> None:
     """Measures and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cache", type=Path, help="a feature cache")
+    parser.add_argument("spec", type=Path, help="a best.json made on it")
+    arguments = parser.parse_args()
     use_threads(num_cpu_threads())
     prepare_devices()
-    cache = open_cache(Path(cache_path))
-    spec = load_spec(Path(spec_path))
+    cache = open_cache(arguments.cache)
+    spec = load_spec(arguments.spec)
     recipes = {REFERENCE: RECIPES["reference"], SEARCHED: spec}
     views = [1, len(cache.spec.views)]
     percents = 100 * validate(cache, list(recipes.values()), views)
@@ -130,4 +134,4 @@ def _describe(values: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -12,8 +12,8 @@ of two views, seed by seed, with an interval over the images: each counts once,
 by the mean of its seeds. The last line is JSON.
 """
 
+import argparse
 import dataclasses
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +46,15 @@ WAYS = (FEWER_ALONE, FEWER, ALONE, ALL, CHOSEN)
 NORMAL_95 = 1.96  # Standard errors on either side of a mean.
 
 
-def main(cache_path: str) -> None:
+def main() -> None:
     """Measures and prints a table and a JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cache", type=Path, help="of plain, flip and more")
+    arguments = parser.parse_args()
     num_threads = num_cpu_threads()
     use_threads(num_threads)
     prepare_devices()
-    cache = open_cache(Path(cache_path))
+    cache = open_cache(arguments.cache)
     hits = validate(cache, RECIPES["reference"])
     rows = [["head", "top-1 %", "points more than two views", "95 %"]]
     for name, of_way in hits.items():
@@ -173,4 +176,4 @@ def _describe(values: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
