@@ -77,7 +77,6 @@ def arrange_by_name(root: Path, split_names: Mapping[str, str]) -> Layout:
 def arrange_unlabelled(root: Path) -> Layout:
     """Takes all pictures below a folder, without classes."""
     names = list_names(root)
-    _require_text(root, names.pictures)
     return Layout(
         folders={UNLABELLED: root},
         image_ids={UNLABELLED: names.pictures},
@@ -145,8 +144,6 @@ def _arrange(
         names = list_below(root)
         folders = dict.fromkeys(SPLITS, root)
         image_ids, ignored = _divide(names.pictures), names.ignored
-    for split, ids in image_ids.items():
-        _require_text(folders[split], ids)
     return Layout(
         folders=folders,
         image_ids=image_ids,
@@ -223,15 +220,3 @@ def _class_in_name(image_id: str) -> str:
             "it or move it away, or give the labels with `--labels FILE`."
         )
     return match[1] or match[2]
-
-
-def _require_text(folder: Path, image_ids: list[str]) -> None:
-    """Refuses a name that is no UTF-8, and so no id."""
-    try:
-        "".join(image_ids).encode()
-    except UnicodeEncodeError as error:
-        near = error.object[max(0, error.start - 20) : error.end]
-        raise SourceError(
-            f"A picture below {folder} has a name that is no UTF-8, near "
-            f"{near!a}. Expected: UTF-8. Rename it and run the command again."
-        ) from error

@@ -82,7 +82,10 @@ class Source(abc.ABC):
         self.version = version
         self.class_names = tuple(class_names)
         self.splits = dict(splits)
-        self.ignored = tuple(ignored)
+        # As they can be printed: a name may be no UTF-8.
+        self.ignored = tuple(
+            name.encode(errors="backslashreplace").decode() for name in ignored
+        )
         _check(self)
 
     @abc.abstractmethod
@@ -140,7 +143,11 @@ def divide(image_ids: Sequence[str]) -> dict[str, np.ndarray]:
 
     One image in five goes to the test split by the hash of its id, so that
     adding images never moves an old one.
+
+    Raises:
+        SourceError: If an id is no text, and so has no hash.
     """
+    _require_text(image_ids)
     in_test = is_held_out(image_ids, TEST_SHARE, salt="test")
     return {"train": np.flatnonzero(~in_test), "test": np.flatnonzero(in_test)}
 
@@ -174,7 +181,6 @@ def _check(source: Source) -> None:
     if UNLABELLED in source.splits and not source.class_names:
         _check_ids(source, UNLABELLED)
         return
-    _check_classes(source)
     for split in SPLITS:
         index = source.splits.get(split)
         if index is None or not index.image_ids:
@@ -185,6 +191,8 @@ def _check(source: Source) -> None:
                 f"{counts}. Add some and run the command again."
             )
         _check_ids(source, split)
+    _check_classes(source)
+    for split in SPLITS:
         _check_labels(source, split)
 
 
@@ -207,6 +215,7 @@ def _check_classes(source: Source) -> None:
 
 def _check_ids(source: Source, split: str) -> None:
     image_ids = source.splits[split].image_ids
+    _require_text(image_ids)
     duplicates = len(image_ids) - len(set(image_ids))
     if duplicates:
         raise SourceError(
@@ -214,6 +223,18 @@ def _check_ids(source: Source, split: str) -> None:
             "whose id another image has. Expected: unique ids. Rename "
             "them and run the command again."
         )
+
+
+def _require_text(image_ids: Sequence[str]) -> None:
+    """Refuses a name that is no UTF-8, as files and tar members may have."""
+    for image_id in image_ids:
+        try:
+            image_id.encode()
+        except UnicodeEncodeError as error:
+            raise SourceError(
+                f"The name of the picture {image_id!a} is no UTF-8. Expected: "
+                "UTF-8. Rename it and run the command again."
+            ) from error
 
 
 def _check_labels(source: Source, split: str) -> None:

@@ -117,6 +117,21 @@ def test_single_class_is_refused(class_names):
         ListedSource({"train": "ab", "test": "i"}, class_names)
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_id_that_is_no_text_is_refused(split):
+    """Wherever it comes from, it has no hash; it is shown escaped."""
+    ids = {"train": "ab", "test": "i"} | {split: ["a", "caf\udce9"]}
+
+    with pytest.raises(SourceError, match=r"'caf\\udce9' is no UTF-8.*Rename"):
+        ListedSource(ids)
+
+
+def test_no_pictures_are_told_before_their_classes():
+    """Where there is nothing, another class is no help."""
+    with pytest.raises(SourceError, match="no images in its train split"):
+        ListedSource({"train": "", "test": ""}, ())
+
+
 @pytest.mark.parametrize(
     "splits",
     [{"train": "ab"}, {"test": "ab"}, {"train": "ab", "test": ""}],

@@ -216,6 +216,29 @@ def test_splits_may_have_other_names():
     assert splits == ["train", "test"]
 
 
+@pytest.mark.parametrize("name", ["train.tar", "all.tar"])
+def test_a_member_whose_name_is_no_utf_8(write, tmp_path, name):
+    """Its picture is refused by name; one that is ignored can be printed."""
+    write("test.tar" if name == "train.tar" else "more.tar", *samples("a", "b"))
+    write(name, ("caf\udce9.jpg", b"1"), ("caf\udce9.cls", b"a"))
+
+    with pytest.raises(SourceError, match=r"caf\\udce9' is no UTF-8.*Rename"):
+        WdsSource(str(tmp_path))
+
+    write(name, *samples("a", "b", *"ab" * 20), ("caf\udce9.txt", b"a"))
+    source = WdsSource(str(tmp_path))
+
+    assert source.ignored == (f"{name[:-4]}/caf\\udce9.txt",)
+
+
+def test_no_pictures_at_all(write, tmp_path):
+    """They are missed, and not their classes."""
+    write("all.tar", ("1.txt", b"a"))
+
+    with pytest.raises(SourceError, match=r"no images.*Add some"):
+        WdsSource(str(tmp_path))
+
+
 def test_a_compressed_shard_is_refused(shards):
     """Nothing in it could be read in place."""
     path = shards / "test-00.tar"
