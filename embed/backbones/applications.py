@@ -32,11 +32,19 @@ RESERVED |= {"input_tensor", "classes", "classifier_activation"}
 RESERVED |= {"include_preprocessing"}
 
 
-def load_keras_backbone(request: BackboneRequest, handle: Handle) -> Backbone:
+def load_keras_backbone(
+    request: BackboneRequest, handle: Handle, *, is_bare: bool = False
+) -> Backbone:
     """Builds the network that `keras:NAME[?option=value&...]` names.
 
     The options are arguments of its constructor, e.g. `alpha=1.4`, and
     `range` for weights that were trained on other pixels than its own.
+
+    Args:
+        request: What to build.
+        handle: Of the request.
+        is_bare: Whether it is left as Keras initializes it: nothing is
+            fetched for whoever has the weights already.
 
     Raises:
         BackboneError: If there is no such network or option, or the weights
@@ -53,8 +61,11 @@ def load_keras_backbone(request: BackboneRequest, handle: Handle) -> Backbone:
         scaling = read_scaling(module.preprocess_input)
     arguments = _parse_options(name, constructor, options)
     image_size = request.image_size or _default_size(name)
-    _check_size(request, name, image_size)
-    network = whole = _build(request, constructor, arguments, image_size)
+    weights = IMAGENET if request.weights == IMAGENET and not is_bare else None
+    _check_size(request, name, image_size, weights)
+    network = whole = _build(
+        request, constructor, arguments, image_size, weights
+    )
     full_name = request.handle
     if request.cut is not None:
         from embed.backbones.cut import cut_at
@@ -68,7 +79,7 @@ def load_keras_backbone(request: BackboneRequest, handle: Handle) -> Backbone:
 
         features, remark = pool(features)
     model = keras.Model(images, features, name=f"backbone_{name.lower()}")
-    if request.weights != IMAGENET:
+    if weights is None and not is_bare:
         set_weights(whole, model, request)
     model.trainable = False
     return Backbone(
@@ -124,7 +135,10 @@ def _default_size(name: str) -> tuple[int, int]:
 
 
 def _check_size(
-    request: BackboneRequest, name: str, image_size: tuple[int, int]
+    request: BackboneRequest,
+    name: str,
+    image_size: tuple[int, int],
+    weights: str | None,
 ) -> None:
     """Refuses sizes that a network does not take, before anything is fetched.
 
@@ -144,7 +158,7 @@ def _check_size(
     own = known.side, known.side
     if (
         name in IMAGENET_AT_ONE_SIZE
-        and request.weights == IMAGENET
+        and weights == IMAGENET
         and image_size != own
     ):
         raise BackboneError(
@@ -159,6 +173,7 @@ def _build(
     constructor: Any,
     arguments: dict[str, Any],
     image_size: tuple[int, int],
+    weights: str | None,
 ) -> "keras.Model":
     def build(weights: str | None) -> "keras.Model":
         with limit_silence():
@@ -171,11 +186,11 @@ def _build(
             )
 
     try:
-        return build(IMAGENET if request.weights == IMAGENET else None)
+        return build(weights)
     except Exception as error:  # Networks raise anything for a wrong option.
         failure = error
     detail = str(failure).strip().rstrip(".")
-    if request.weights == IMAGENET:
+    if weights is not None:
         try:
             build(None)
         except Exception as error:

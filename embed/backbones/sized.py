@@ -8,6 +8,9 @@ import numpy as np
 from embed.backbones import Backbone
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
+from embed.backbones.handle import KERAS
+from embed.backbones.handle import parse_handle
+from embed.backbones.request import DEFAULT_WEIGHTS
 from embed.errors import BackboneError
 from embed.views import ViewError
 from embed.views import find_view
@@ -61,26 +64,60 @@ class SizedBackbones:
         wanted = self.backbone
         request = self.request.model_copy(update={"image_size": image_size})
         try:
-            sized = load_backbone(request)
+            sized = _build_bare(request, wanted) or load_backbone(request)
         except BackboneError as error:
-            raise self._refuse(image_size) from error
+            raise self._refuse(image_size, str(error)) from error
         if sized.feature_dim != wanted.feature_dim:
-            raise self._refuse(image_size)
+            raise self._refuse(
+                image_size,
+                f"{sized.feature_dim} features instead of {wanted.feature_dim}",
+            )
         if sized.weights_digest != wanted.weights_digest:
-            # Random weights depend on the size by their BatchNorm statistics.
+            # Also random ones: their BatchNorm statistics depend on the size.
             values = wanted.model.get_weights()
             own = sized.model.get_weights()
             if [np.shape(v) for v in own] != [np.shape(v) for v in values]:
-                raise self._refuse(image_size)
+                raise self._refuse(image_size, "weights of other shapes")
             sized.model.set_weights(values)
         return dataclasses.replace(wanted, model=sized.model)
 
-    def _refuse(self, image_size: tuple[int, int]) -> BackboneError:
+    def _refuse(
+        self, image_size: tuple[int, int], received: str
+    ) -> BackboneError:
         height, width = self.backbone.image_size
         side = image_size[0]
         return BackboneError(
-            f"The backbone {self.backbone.name} does not take images of "
+            f"The backbone {self.backbone.name} cannot be had for images of "
             f"{side} x {side} pixels, as the view scale{side} has them. "
             f"Expected: {height} x {width}, or another size that it takes. "
-            f"Leave out scale{side}, or name another `--backbone`."
+            f"Received: {' '.join(received.split()).rstrip('.')}. Leave out "
+            f"scale{side}, or name another `--backbone`."
         )
+
+
+def _build_bare(request: BackboneRequest, like: Backbone) -> Backbone | None:
+    """Builds a network that ImageNet's weights were fetched for, without them.
+
+    Keras would fetch others for some sizes of MobileNet and MobileNetV2, and
+    lets NASNet have them at one size alone.
+
+    Args:
+        request: What to build, at another size.
+        like: The network with its weights.
+
+    Returns:
+        The network, to be given the weights of the other. `None` where weights
+        are not ImageNet's, or where Keras builds another network for them, as
+        it does of EfficientNet: they are of one file for all sizes then.
+    """
+    handle = parse_handle(request.handle)
+    if handle.kind != KERAS or request.weights != DEFAULT_WEIGHTS:
+        return None
+    from embed.backbones.applications import load_keras_backbone
+
+    bare = load_keras_backbone(request, handle, is_bare=True)
+    return bare if _list_layers(bare) == _list_layers(like) else None
+
+
+def _list_layers(backbone: Backbone) -> list[type]:
+    return [type(layer) for layer in backbone.model._flatten_layers()]

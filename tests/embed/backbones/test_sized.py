@@ -2,8 +2,10 @@
 
 import re
 
+import keras
 import numpy as np
 import pytest
+from keras.src.utils import file_utils
 
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
@@ -13,6 +15,11 @@ from embed.views import ViewError
 from tests.any_size_module import save_any_size_module
 
 SMALL, LARGE = (32, 32), (48, 48)
+
+
+def refuse(*_, **__):
+    """Stands for a fetch that must not be."""
+    raise AssertionError("Something was fetched.")
 
 
 def load(handle, image_size=SMALL, **options):
@@ -54,6 +61,47 @@ def test_random_weights_are_those_of_the_cache():
         np.testing.assert_array_equal(own, of_first)
 
 
+def test_no_weights_are_fetched_for_another_size(monkeypatch):
+    """Keras has ImageNet's for some sizes of this network apart."""
+    handle = "keras:MobileNetV2?alpha=0.35"
+    of_random = load(handle, weights="random").backbone
+    request = BackboneRequest(handle=handle, image_size=SMALL)
+    monkeypatch.setattr(file_utils, "get_file", refuse)
+
+    larger = SizedBackbones(request, of_random).at(LARGE)
+
+    assert larger.image_size == LARGE
+    for own, of_first in zip(
+        larger.model.get_weights(), of_random.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(own, of_first)
+
+
+def test_a_network_that_is_another_without_its_weights(monkeypatch, tmp_path):
+    """EfficientNet scales its pixels once more for ImageNet's weights."""
+    path = tmp_path / "drawn.weights.h5"
+    keras.applications.EfficientNetB0(
+        include_top=False, weights=None, input_shape=(*SMALL, 3)
+    ).save_weights(path)
+    monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: path)
+    images = np.random.default_rng(0).random((2, *LARGE, 3), np.float32)
+    alone = load("keras:EfficientNetB0", LARGE).backbone
+
+    larger = load("keras:EfficientNetB0").at(LARGE)
+
+    np.testing.assert_array_equal(larger.embed(images), alone.embed(images))
+
+
+def test_why_another_size_cannot_be_had_is_said():
+    """The line that the backbone itself refuses with is in it."""
+    sized = load("keras:MobileNetV2?alpha=0.35", weights="random")
+
+    with pytest.raises(
+        BackboneError, match=r"Received: The images are too small .*32 px"
+    ):
+        sized.at((16, 16))
+
+
 def test_a_backbone_of_one_size_refuses_others(tiny_backbone, tiny_request):
     """In one line, which says the size that it takes."""
     sized = SizedBackbones(tiny_request.backbone, tiny_backbone)
@@ -61,8 +109,9 @@ def test_a_backbone_of_one_size_refuses_others(tiny_backbone, tiny_request):
 
     with pytest.raises(
         BackboneError,
-        match=r"does not take images of 12 x 12 pixels, as the view scale12 "
-        r"has them. Expected: 8 x 8, or .*Leave out scale12",
+        match=r"cannot be had for images of 12 x 12 pixels, as the view "
+        r"scale12 has them. Expected: 8 x 8, or .* Received: .*12.* Leave out "
+        r"scale12",
     ):
         sized.require(["plain", "scale12+flip"])
 
