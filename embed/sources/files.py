@@ -78,7 +78,7 @@ def list_names(folder: Path | str) -> Names:
     """
     sides: dict[bool, list[str]] = {True: [], False: []}
     start = len(os.path.join(folder, ""))
-    for entry in _walk(folder):
+    for entry in walk(folder):
         name = entry.path[start:].replace(os.sep, "/")
         sides[_is_listed(entry)].append(name)
     for names in sides.values():
@@ -147,15 +147,12 @@ def scan(folder: Path | str) -> list[os.DirEntry[str]]:
         raise _unreadable(folder, error) from error
 
 
-def _unreadable(folder: Path | str, error: OSError) -> SourceError:
-    return SourceError(
-        f"The folder {folder} cannot be read: {error.strerror}. Make it "
-        "readable, or move it away, and run the command again."
-    )
+def walk(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Yields all entries but folders; a link that goes round is an entry.
 
-
-def _walk(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    """Yields all entries but folders; a link that goes round is an entry."""
+    Raises:
+        SourceError: If a folder cannot be read.
+    """
     waiting = [(os.fspath(folder), frozenset({_identify(folder)}))]
     while waiting:
         path, around = waiting.pop()
@@ -168,6 +165,13 @@ def _walk(folder: Path | str) -> Iterator[os.DirEntry[str]]:
                 yield entry
             else:
                 waiting.append((entry.path, around | {target}))
+
+
+def _unreadable(folder: Path | str, error: OSError) -> SourceError:
+    return SourceError(
+        f"The folder {folder} cannot be read: {error.strerror}. Make it "
+        "readable, or move it away, and run the command again."
+    )
 
 
 def _identify(folder: Path | str) -> tuple[int, int]:

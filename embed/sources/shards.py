@@ -13,7 +13,9 @@ from pathlib import Path
 
 from embed.decoding.formats import PICTURE_SUFFIXES
 from embed.errors import SourceError
+from embed.sources.files import is_folder
 from embed.sources.files import is_left_by_system
+from embed.sources.files import walk
 from embed.sources.layout import SPLIT_NAMES
 from embed.sources.layout import USUAL_NAMES
 
@@ -24,6 +26,7 @@ MAX_SHARDS = 1_000_000  # Of a pattern: more is a slip of the keys.
 BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(\d+)\.\.(\d+)")
 END = bytes(tarfile.BLOCKSIZE)  # Without it tarfile takes a cut for the end.
+READ_SIZE = 2**20  # Of what follows the end: some kB, seldom more.
 Stamp = tuple[int, int, int]
 
 
@@ -60,8 +63,11 @@ def find_shards(pattern: str) -> list[Path]:
         SourceError: If there are none, or one of a range is missing.
     """
     if os.path.isdir(pattern):
-        found = sorted(Path(pattern).rglob(f"*{SUFFIX}"))
-        paths = [path for path in found if not is_left_by_system(path.name)]
+        paths = sorted(
+            Path(entry.path)
+            for entry in walk(pattern)
+            if entry.name.endswith(SUFFIX) and not is_folder(entry)
+        )
         missing = [] if paths else [os.path.join(pattern, f"*{SUFFIX}")]
     else:
         paths, missing = [], []
@@ -151,12 +157,14 @@ def read_shard(path: Path, name: str, label_key: str | None) -> Shard:
         ):
             stamp = stamp_of(os.fstat(file.fileno()))
             for member in tar:
-                if not member.isreg() or is_left_by_system(
+                if member.isdir() or is_left_by_system(
                     os.path.basename(member.name)
                 ):
                     continue
                 key, ending = _divide_name(member.name)
-                if f".{ending}" in PICTURE_SUFFIXES:
+                if not member.isreg() or member.issparse():
+                    others.append((key, member.name))  # Not bytes in place.
+                elif f".{ending}" in PICTURE_SUFFIXES:
                     if key in pictures:
                         raise _refuse(path, key, "has two pictures", "one")
                     pictures[key] = member.offset_data, member.size
@@ -167,15 +175,15 @@ def read_shard(path: Path, name: str, label_key: str | None) -> Shard:
                     label = _find_label(text, ending, label_key or LABEL_KEY)
                     if label and (ending == CLASS or key not in labels):
                         labels[key] = label
+                    others.append((key, member.name))
                 else:
                     others.append((key, member.name))
-            if os.pread(file.fileno(), tarfile.BLOCKSIZE, tar.offset) != END:
-                raise tarfile.ReadError("it has no end, so it was cut")
+            _require_end(file.fileno(), tar.offset)
     except (tarfile.TarError, OSError) as error:
         raise SourceError(
             f"The shard {path} cannot be read: {error}. Expected: a whole tar "
             "file that is not compressed, whose parts are read in place. "
-            "Unpack or fetch it again, and run the command again."
+            "Write or fetch it again, and run the command again."
         ) from error
     for key in pictures:
         if key not in labels:
@@ -201,6 +209,22 @@ def read_shard(path: Path, name: str, label_key: str | None) -> Shard:
 def stamp_of(status: os.stat_result) -> Stamp:
     """Returns what tells, without reading, that a file is the same."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _require_end(descriptor: int, offset: int) -> None:
+    """Refuses a file that ends before its end mark, or goes on behind it.
+
+    Raises:
+        tarfile.ReadError: Says which.
+    """
+    if os.pread(descriptor, tarfile.BLOCKSIZE, offset) != END:
+        raise tarfile.ReadError("it has no end, so it was cut")
+    while block := os.pread(descriptor, READ_SIZE, offset):
+        if block.count(0) != len(block):
+            raise tarfile.ReadError(
+                "something follows its end, as if files had been joined"
+            )
+        offset += len(block)
 
 
 def _refuse(path: Path, key: str, problem: str, expected: str) -> SourceError:

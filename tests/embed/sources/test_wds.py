@@ -256,3 +256,55 @@ def test_a_cut_shard_is_refused(shards, num_bytes):
 
     with pytest.raises(SourceError, match=r"Expected: a whole tar file"):
         WdsSource(str(shards))
+
+
+def test_joined_shards_are_refused(shards):
+    """What `cat a.tar b.tar` leaves ends where the first one does."""
+    path = shards / "test-00.tar"
+    path.write_bytes(path.read_bytes() * 2)
+
+    with pytest.raises(SourceError, match=r"something follows its end.*again"):
+        WdsSource(str(shards))
+
+
+def test_zeros_may_follow_the_end(shards):
+    """Tar pads its files, to whatever size."""
+    path = shards / "test-00.tar"
+    path.write_bytes(path.read_bytes() + bytes(3 * 2**20))
+
+    assert len(WdsSource(str(shards)).splits["test"].labels) == 3
+
+
+def test_links_and_lone_labels_are_told(write, shards):
+    """What is no picture in place is ignored, but not in silence."""
+    path = write("train-02.tar", *samples("cat"), ("7.cls", b"dog"))
+    with tarfile.open(path, "a") as tar:
+        for name, kind in (("8.jpg", tarfile.LNKTYPE), ("9", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "0.jpg"
+            tar.addfile(member)
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+
+    source = WdsSource(str(shards))
+
+    assert len(source.splits["train"].labels) == 7
+    assert source.ignored == tuple(
+        f"train-02/{n}" for n in ("7.cls", "8.jpg", "9")
+    )
+
+
+def test_a_folder_is_walked_as_one_of_pictures_is(write, tmp_path):
+    """Links to folders are followed; hidden ones are left alone."""
+    write("data/.old/train-0.tar")
+    write("data/train-1.tar")
+    write("elsewhere/train-2.tar")
+    folder = tmp_path / "data"
+    (folder / "more").symlink_to(tmp_path / "elsewhere")
+    (folder / "round").symlink_to(folder)
+    (folder / "x.tar").mkdir()
+
+    found = find_shards(str(folder))
+
+    assert found == [folder / "more/train-2.tar", folder / "train-1.tar"]
