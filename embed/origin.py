@@ -16,6 +16,7 @@ from embed.images import digest_content
 from embed.sources import Picture
 from embed.sources import open_source
 from embed.views import find_view
+from embed.views import frames_of
 
 
 def load_backbone_of(cache: FeatureCache) -> Backbone:
@@ -144,15 +145,12 @@ def decode_views(
     Returns:
         Of each view float32 `(height, width, 3)` in [0, 1].
     """
-    wanted = [find_view(name) for name in views]
-    of_views = [view.frame(cache.spec.image_size) for view in wanted]
-    frames = tuple(dict.fromkeys(of_views))
+    size = cache.spec.image_size
+    frames = frames_of(views, size)
     found = decoder_of(cache).decode(encoded, frames)
     pixels = dict(zip(frames, found, strict=True))
-    return [
-        view.turn(pixels[frame])
-        for view, frame in zip(wanted, of_views, strict=True)
-    ]
+    wanted = map(find_view, views)
+    return [view.turn(pixels[view.frame(size)]) for view in wanted]
 
 
 def decoder_of(cache: FeatureCache) -> ImageDecoder:

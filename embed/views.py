@@ -36,6 +36,7 @@ PLACES = {
 }
 CORNERS = "corners"  # Short for four views, each with a column of its own.
 LEFT_OUT = 5  # A part leaves out the fifth part of each side.
+PIXEL_BYTES = 12  # Three colours of float32.
 SCALE = re.compile(r"scale([1-9][0-9]{0,3})")
 
 
@@ -54,6 +55,11 @@ class Frame:
 
     size: tuple[int, int]
     place: tuple[int, int] | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of its pixels."""
+        return self.size[0] * self.size[1] * PIXEL_BYTES
 
     def find_part(self, height: Any, width: Any) -> tuple[Any, Any, Any, Any]:
         """Returns the part as top, bottom, left and right, in pixels.
@@ -108,6 +114,19 @@ class View:
         if not self.is_mirrored:
             return images
         return np.ascontiguousarray(images[..., ::-1, :])
+
+
+def frames_of(
+    views: Iterable[str], image_size: tuple[int, int]
+) -> tuple[Frame, ...]:
+    """Returns what is decoded for some views, each frame once.
+
+    Args:
+        views: Their names.
+        image_size: `(height, width)` of the cache, in pixels.
+    """
+    found = (find_view(name).frame(image_size) for name in views)
+    return tuple(dict.fromkeys(found))
 
 
 def find_view(name: str) -> View:

@@ -9,6 +9,7 @@ already. A picture that cannot be decoded is set
 aside with its reason, and takes no place in a batch.
 """
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -20,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from embed.ahead import map_ahead
-from embed.building.blocks import BLOCK_ROWS
 from embed.building.clock import StageClock
 from embed.building.intake import DecodedImage
 from embed.building.intake import Intake
@@ -31,13 +31,13 @@ from embed.errors import EngineError
 from embed.images import ImageDecoder
 from embed.rows import DIGEST_BYTES
 from embed.sources import Source
-from embed.views import View
 from embed.views import find_view
+from embed.views import frames_of
 
 NUM_FIRST = 32  # Images to choose an engine by: a batch of most of them.
 BATCHES_AHEAD = 2  # Of each stream, decoded, so that it never waits.
-BLOCKS_AHEAD = 2  # At most, all frames together: 300 MB at 224 px.
 LEAST_AHEAD = 16  # Images: some take much longer to decode than others.
+BYTES_AHEAD = 300_000_000  # At most, of all frames: two blocks at 224 px.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Embedder:
         self._feature_dim = feature_dim
         self._dtype = np.dtype(dtype)
         self._clock = clock
-        self._first: list[DecodedImage] = []
+        self._first = collections.deque[DecodedImage]()
         self.num_computed = 0
 
     def __enter__(self) -> "Embedder":
@@ -155,9 +155,9 @@ class Embedder:
         batch_size = engine.batch_size if engine else 1
         num_ahead = min(
             max(BATCHES_AHEAD * num_streams * batch_size, LEAST_AHEAD),
-            BLOCKS_AHEAD * BLOCK_ROWS // max(len(self._intake.frames), 1),
+            self._most_ahead(),
         )
-        images = itertools.chain(self._first, self._intake.take_all(num_ahead))
+        images = self._take_all(num_ahead)
         with ThreadPoolExecutor(num_streams) as streams:
             for task in self._tasks:
                 on_task(task)
@@ -168,12 +168,23 @@ class Embedder:
                     functools.partial(
                         self._embed,
                         engine or _refuse,
-                        [find_view(name) for name in task.views],
+                        task.views,
                     ),
                     self._gather(of_task, batch_size, bad),
                     num_ahead=num_streams,
                 )
                 yield task, self._collect(task, embedded, bad, on_views)
+
+    def _most_ahead(self) -> int:
+        """Returns how many decoded images may wait."""
+        num_bytes = sum(frame.num_bytes for frame in self._intake.frames)
+        return max(BYTES_AHEAD // max(num_bytes, 1), 1)
+
+    def _take_all(self, num_ahead: int) -> Iterator[DecodedImage]:
+        """Yields all images, and keeps none that it has yielded."""
+        while self._first:
+            yield self._first.popleft()
+        yield from self._intake.take_all(num_ahead)
 
     def _gather(
         self,
@@ -199,7 +210,7 @@ class Embedder:
     def _embed(
         self,
         engine: Callable[[np.ndarray], np.ndarray],
-        views: Sequence[View],
+        views: Sequence[str],
         batch: list[DecodedImage],
     ) -> tuple[list[DecodedImage], np.ndarray]:
         """Runs a batch through the backbone, in the thread of a stream.
@@ -209,15 +220,15 @@ class Embedder:
             float32 `(num_images, num_views, feature_dim)`.
         """
         good = [image.pixels for image in batch if image.pixels is not None]
-        frames = [view.frame(self._image_size) for view in views]
+        size = self._image_size
         pixels = {
             frame: np.stack([of_image[frame] for of_image in good])
-            for frame in dict.fromkeys(frames)
+            for frame in frames_of(views, size)
         }
         with self._clock.measure("forward"):
             of_views = [
-                engine(view.turn(pixels[frame]))
-                for view, frame in zip(views, frames, strict=True)
+                engine(view.turn(pixels[view.frame(size)]))
+                for view in map(find_view, views)
             ]
         images = [dataclasses.replace(image, pixels=None) for image in batch]
         return images, np.stack(of_views, axis=1)

@@ -25,7 +25,7 @@ from embed.images import digest_content
 from embed.sources import Picture
 from embed.sources import Source
 from embed.views import Frame
-from embed.views import find_view
+from embed.views import frames_of
 
 MOST_ROWS = 64 * BLOCK_ROWS  # Read in one go: more gain nothing.
 
@@ -126,9 +126,7 @@ class Intake:
 
     def _find_frames(self, task: Task) -> tuple[Frame, ...]:
         """Returns what must be decoded of each picture of a task."""
-        size = self._decoder.image_size
-        views = map(find_view, task.views)
-        return tuple(dict.fromkeys(view.frame(size) for view in views))
+        return frames_of(task.views, self._decoder.image_size)
 
     def _decode(self, read: Read) -> DecodedImage:
         row, picture, frames = read

@@ -10,6 +10,7 @@ from embed.views import PLACES
 from embed.views import Frame
 from embed.views import ViewError
 from embed.views import find_view
+from embed.views import frames_of
 from embed.views import parse_views
 
 MIRRORS = ("flip", "center+flip", "top-left+flip", "scale288+flip")
@@ -123,6 +124,14 @@ def test_parts_lie_in_the_picture(height, width, name):
     assert 0 <= top < bottom <= height
     assert 0 <= left < right <= width
     assert bottom - top == height - height // 5
+
+
+def test_frames_of_views_are_decoded_once():
+    """In the order in which views come first, with their sizes in bytes."""
+    frames = frames_of(["plain", "flip", "scale9+flip", "scale9"], (4, 6))
+
+    assert [frame.size for frame in frames] == [(4, 6), (9, 9)]
+    assert [frame.num_bytes for frame in frames] == [4 * 6 * 12, 9 * 9 * 12]
 
 
 def test_a_view_shares_its_frame_with_its_mirror():

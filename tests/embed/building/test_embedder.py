@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import hashlib
 import io
 import threading
@@ -14,6 +15,7 @@ import embed.building.embedder
 from embed.building.blocks import BlockKey
 from embed.building.clock import StageClock
 from embed.building.embedder import Embedder
+from embed.building.intake import DecodedImage
 from embed.building.plan import Task
 from embed.engines import create_engine
 from embed.errors import EngineError
@@ -367,6 +369,42 @@ def test_few_pictures_are_read_ahead_of_the_engine(
 
     # Two in the stream or waiting for it, and two batches decoded.
     assert all(n <= number + 5 for number, n in enumerate(ahead, start=1))
+
+
+def test_large_frames_are_read_less_far_ahead(
+    create_embedder, tiny_backbone, picture_folder, monkeypatch
+):
+    """What waits is bounded by the bytes of all frames, larger ones too."""
+    of_an_image = 12 * (8 * 8 + 24 * 24)
+    module = embed.building.embedder
+    monkeypatch.setattr(module, "BYTES_AHEAD", 2 * of_an_image)
+    source = CountingSource(picture_folder)
+    ahead = []
+
+    def run(images):
+        if images.shape[1] == 8:
+            ahead.append(source.num_read)
+        return means(images)
+
+    engine = StubEngine(tiny_backbone, run, batch_size=1)
+    tasks = [make_task(views=("plain", "scale24"))]
+
+    list(create_embedder(tasks, source=source).compute(engine))
+
+    # Two in the stream or waiting for it, and two decoded.
+    assert all(n <= number + 5 for number, n in enumerate(ahead, start=1))
+
+
+def test_no_pixels_are_kept(create_embedder, create_tensorflow):
+    """Those of the first look are let go as all others are."""
+    embedder = create_embedder()
+    embedder.look_ahead()
+    list(embedder.compute(create_tensorflow(7)))
+
+    gc.collect()
+    images = [o for o in gc.get_objects() if isinstance(o, DecodedImage)]
+    assert [image for image in images if image.pixels] == []
+    assert embedder.num_computed == 60
 
 
 def test_a_fault_in_a_stream_comes_out(create_embedder, tiny_backbone, in_time):
