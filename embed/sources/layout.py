@@ -100,7 +100,9 @@ def arrange_by_list(
         SourceError: If the list or a picture cannot be had, or is not right.
     """
     listed = read_label_list(list_path, split_names)
-    gone = [i for i in listed.labels if not os.path.exists(root / i)]
+    gone = [
+        i for i in listed.labels if not os.path.exists(os.path.join(root, i))
+    ]
     if gone:
         raise SourceError(
             f"The list {list_path} names {len(gone):,} of "

@@ -18,11 +18,11 @@ import numpy as np
 from embed.errors import SourceError
 from embed.sources.layout import USUAL_NAMES
 from embed.sources.request import SourceRequest
+from embed.sources.shard_names import find_shards
+from embed.sources.shard_names import name_shards
+from embed.sources.shard_names import split_shards
 from embed.sources.shards import Shard
-from embed.sources.shards import find_shards
-from embed.sources.shards import name_shards
 from embed.sources.shards import read_shard
-from embed.sources.shards import split_shards
 from embed.sources.shards import stamp_of
 from embed.sources.source import SPLITS
 from embed.sources.source import Picture
@@ -56,18 +56,21 @@ class WdsSource(Source):
         paths = find_shards(pattern)
         names = name_shards(paths)
         split_of = split_shards(pattern, names, split_names)
-        shards = [
-            read_shard(path, name, label_key)
-            for path, name in zip(paths, names, strict=True)
-        ]
-        ids = [f"{shard.name}/{key}" for shard in shards for key in shard.keys]
-        labels = [label for shard in shards for label in shard.labels]
-        self._shards = shards
+        ids: list[str] = []
+        labels: list[str] = []
+        ignored: list[str] = []
+        places: list[np.ndarray] = []
+        self._shards: list[Shard] = []
+        for path, name in zip(paths, names, strict=True):
+            contents = read_shard(path, name, label_key)
+            ids += contents.ids
+            labels += contents.labels
+            ignored += contents.ignored
+            places.append(contents.places)
+            self._shards.append(contents.shard)
         # Of every sample: the number of its shard, and its bytes there.
-        self._numbers = np.repeat(
-            np.arange(len(shards)), [len(shard.keys) for shard in shards]
-        )
-        self._places = [place for shard in shards for place in shard.places]
+        self._numbers = np.repeat(np.arange(len(paths)), [*map(len, places)])
+        self._places = np.concatenate(places)
         if split_of is None:
             self._rows = divide(ids)
         else:
@@ -86,7 +89,7 @@ class WdsSource(Source):
                 )
                 for split, rows in self._rows.items()
             },
-            ignored=[name for shard in shards for name in shard.ignored],
+            ignored=ignored,
         )
         if split_of is not None:
             require_known_classes(self)
@@ -106,10 +109,9 @@ class WdsSource(Source):
                         descriptor = -1
                     number = int(self._numbers[sample])
                     descriptor = _open(self._shards[number])
+                offset, size = self._places[sample].tolist()
                 yield Picture(
-                    _take(
-                        self._shards[number], descriptor, self._places[sample]
-                    )
+                    _take(self._shards[number], descriptor, offset, size)
                 )
         finally:
             if descriptor >= 0:
@@ -158,9 +160,8 @@ def _open(shard: Shard) -> int:
     return descriptor
 
 
-def _take(shard: Shard, descriptor: int, place: tuple[int, int]) -> bytes:
+def _take(shard: Shard, descriptor: int, offset: int, size: int) -> bytes:
     """Reads the bytes of a picture."""
-    offset, size = place
     try:
         return os.pread(descriptor, size, offset)
     except OSError as error:

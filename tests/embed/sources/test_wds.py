@@ -1,4 +1,4 @@
-"""Tests for `embed.sources.wds` and `embed.sources.shards`."""
+"""Tests for `embed.sources.wds` and its `shard_names` and `shards`."""
 
 import gzip
 import tarfile
@@ -6,8 +6,8 @@ import tarfile
 import pytest
 
 from embed.errors import SourceError
-from embed.sources.shards import find_shards
-from embed.sources.shards import split_shards
+from embed.sources.shard_names import find_shards
+from embed.sources.shard_names import split_shards
 from embed.sources.wds import WdsSource
 from tests.picture_forms import add_member
 
