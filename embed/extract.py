@@ -9,7 +9,6 @@ from embed.artifacts import make_folder
 from embed.artifacts import name_dataset
 from embed.artifacts import touch
 from embed.backbones import load_backbone
-from embed.backbones.probe import warn_of_range
 from embed.backbones.sized import SizedBackbones
 from embed.building.build import Build
 from embed.building.current import CurrentPictures
@@ -150,8 +149,6 @@ def build_cache(
                 "where its pictures have changed."
             )
         prepare_build_dir(path, spec, is_overwrite=is_overwrite)
-        if warning := warn_of_range(backbone, request.backbone.handle):
-            console.say(warning)
         build = Build(
             request,
             spec,

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -45,6 +46,23 @@ def cut_at(model: keras.Model, name: str) -> keras.Model:
         f"{len(names)} layers, such as {names[-MAX_LISTED:]}. Give one with "
         "`--cut`."
     )
+
+
+def cut_before(model: keras.Model, path: Sequence[Any]) -> keras.Model:
+    """Returns a model of images to what goes into a layer.
+
+    Args:
+        model: Of one input.
+        path: The layer, behind the models inside that it is in.
+
+    Raises:
+        BackboneError: If a layer of the path is called more than once.
+    """
+    layer, *inner = path
+    tensor = _input_of(model, layer)
+    if inner:
+        tensor = cut_before(layer, inner)(tensor)
+    return keras.Model(model.inputs[0], tensor)
 
 
 def cut_before_classifier(model: keras.Model) -> tuple[keras.Model, str]:

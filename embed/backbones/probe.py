@@ -15,7 +15,7 @@ networks that were trained on pictures unlike photos.
 """
 
 import dataclasses
-import logging
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from typing import Any
@@ -30,6 +30,8 @@ from embed.backbones.weights import calibration_images
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from embed.backbones.layer_statistics import Stored
+
 NUM_PHOTOS = 8
 SEED = 1  # Other crops than those that set random weights.
 # Another range must fit, the one given must not, and by far. With these every
@@ -42,8 +44,6 @@ MAX_FITTING = 0.3  # ImageNet's own mean and deviation are 0.23 from these.
 MIN_RATIO = 8.0
 IS_FRESH = 0.01  # How close to 0 and 1 statistics are that nobody set.
 SMALLEST_SHARE = 1e-6  # Of the largest variance: dead channels have none.
-
-logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,34 +70,6 @@ class RangeFit:
             and self.best_misfit <= MAX_FITTING
             and self.misfit > MIN_RATIO * self.best_misfit
         )
-
-
-def warn_of_range(backbone: Backbone, handle: str) -> str:
-    """Returns a warning where a backbone seems to be given wrong pixels.
-
-    Args:
-        backbone: What is to be used.
-        handle: What the user called it.
-
-    Returns:
-        One sentence or two, or `""`.
-    """
-    try:
-        fit = fit_ranges(backbone)
-    except Exception:  # A foreign graph raises anything; no build stops here.
-        logger.info("The pixels of %s were not judged.", handle, exc_info=True)
-        return ""
-    if fit is None or not fit.is_wrong:
-        return ""
-    front, mark, query = handle.partition("?")
-    others = [o for o in query.split("&") if mark and not o.startswith("range")]
-    advice = f"{front}?{'&'.join([*others, f'range={fit.best}'])}"
-    return (
-        f"Warning: {handle} is given pixels of {fit.given}, but its first "
-        f"normalisation stored what photos of {fit.best} give (misfit "
-        f"{fit.misfit:.2g} against {fit.best_misfit:.2g}). If it was trained "
-        f"on those, write `--backbone '{advice}'`."
-    )
 
 
 def fit_ranges(backbone: Backbone) -> RangeFit | None:
@@ -153,16 +125,26 @@ def measure_misfit(
     return float(np.median(divergence))
 
 
-def _read_statistics(
-    backbone: Backbone,
-) -> tuple[Any, np.ndarray, np.ndarray] | None:
-    """Finds the first normalisation of which somebody set the statistics.
+def _read_statistics(backbone: Backbone) -> "Stored | None":
+    """Finds the first normalisation of which somebody set the statistics."""
+    from embed.backbones.layer_statistics import is_read_by_layers
+    from embed.backbones.layer_statistics import read_layers
 
-    In the graph, since SavedModels have no layers.
+    if is_read_by_layers(backbone.model):
+        found = read_layers(backbone.model)
+    else:
+        found = _read_graph(backbone)
+    for activations, mean, variance in found:
+        is_unset = np.abs(mean).max() == 0
+        if not is_unset or np.abs(variance - 1).max() >= IS_FRESH:
+            return activations, mean, variance
+    return None
 
-    Returns:
-        What answers the activations in front of it for images, its means and
-        its variances; `None` if there is none.
+
+def _read_graph(backbone: Backbone) -> "Iterator[Stored]":
+    """Yields what each normalisation stored, where there are no layers.
+
+    All weights are copied for it, more than once.
     """
     import tensorflow as tf
 
@@ -176,7 +158,7 @@ def _read_statistics(
     )
     name = frozen.inputs[0].name
     if CONTROL_FLOW & {op.type for op in frozen.graph.get_operations()}:
-        return None
+        return
     graph_def = frozen.graph.as_graph_def()
     for node in graph_def.node:
         # Nothing that is left has state: order is by data alone.
@@ -192,20 +174,15 @@ def _read_statistics(
         num_channels = activations.shape[-1]
         values = whole.prune([], stored)()
         mean, variance = (np.asarray(value).reshape(-1) for value in values)
-        if not mean.shape == variance.shape == (num_channels,):
-            continue
-        is_fresh = np.abs(mean).max() == 0
-        if is_fresh and np.abs(variance - 1).max() < IS_FRESH:
-            continue
-        function = whole.prune([images], activations)
-        return (
-            lambda batch, function=function: function(
-                tf.constant(batch)
-            ).numpy(),
-            mean,
-            variance,
-        )
-    return None
+        if mean.shape == variance.shape == (num_channels,):
+            function = whole.prune([images], activations)
+            yield functools.partial(_run, function), mean, variance
+
+
+def _run(function: Any, images: np.ndarray) -> np.ndarray:
+    import tensorflow as tf
+
+    return np.asarray(function(tf.constant(images)))
 
 
 def _find_normalisations(

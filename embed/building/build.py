@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from embed.artifacts import write_text
+from embed.backbones.pixel_warning import warn_of_pixels
 from embed.backbones.sized import SizedBackbones
 from embed.building.assembly import Assembly
 from embed.building.assembly import name_caches
@@ -84,6 +85,7 @@ class Build:
         self.num_computed = 0
         self.num_decoded = 0
         self.seconds: dict[str, float] = {}
+        self._last_seconds: dict[str, float] = {}  # Of the last attempt.
 
     def finish(self, console: Console) -> FeatureCache:
         """Computes what nobody knows and writes the cache.
@@ -134,6 +136,11 @@ class Build:
             first = embedder.look_ahead()
             engine = None
             if first:
+                warning = warn_of_pixels(
+                    self._request.backbone, self._backbones.backbone
+                )
+                if warning:
+                    console.say(warning)
                 engine = start_engine(
                     self._request,
                     self._backbones,
@@ -142,6 +149,7 @@ class Build:
                     earlier=[a.engine for a in read_journal(self._build_dir)],
                     console=console,
                 )
+            del first  # Many pixels, as long as they have a name.
             name = engine.name if engine else ""
             journal = Journal(self._build_dir, name, name_caches(plan))
             console.say(
@@ -177,6 +185,7 @@ class Build:
 
     def _add_seconds(self, seconds: dict[str, float]) -> None:
         """Adds those of a pass to those of the passes before."""
+        self._last_seconds = seconds
         for stage, amount in seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + amount
 
@@ -203,7 +212,7 @@ class Build:
                 host=host_name(),
                 devices=prepare_devices().describe(),
                 versions=installed_versions(),
-                seconds=self.seconds,
+                seconds=self._last_seconds,
                 skipped=assembly.skipped,
                 num_oriented=assembly.num_oriented,
                 parents=tuple(

@@ -15,10 +15,10 @@ import tensorflow as tf
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
 from embed.backbones.backbone import Backbone
+from embed.backbones.pixel_warning import warn_of_range
 from embed.backbones.probe import MIN_RATIO
 from embed.backbones.probe import fit_ranges
 from embed.backbones.probe import measure_misfit
-from embed.backbones.probe import warn_of_range
 from embed.backbones.scaling import COMMON
 from embed.backbones.weights import calibration_images
 from tests.embed.backbones.tiny_models import classifier
