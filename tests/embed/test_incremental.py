@@ -481,6 +481,22 @@ def test_damaged_rows_of_a_parent_alone_are_computed(
     assert "Its damaged rows are computed again." in said
 
 
+def test_seconds_of_a_cache_are_of_its_last_attempt(build, train_dir):
+    """Its views are too: two passes of a call are no slow one."""
+    first = build().cache
+    column = open_damaged(first.path).seal.columns["train"]["features"]
+    change_bytes(first.path, *place_of(column, 3, 3), flip_a_bit)
+    add_pictures(train_dir / "cat", 1)
+
+    second = build()
+
+    made = second.cache.provenance
+    assert [attempt.num_views for attempt in made.attempts] == [2, 2]
+    assert second.num_computed == 4
+    assert made.num_timed == 2
+    assert 0 < made.seconds["pass"] < second.seconds["pass"]
+
+
 def test_rows_beside_damaged_ones_are_those_of_a_new_build(
     build, tmp_path, train_dir
 ):
