@@ -4,10 +4,12 @@ from embed.backbones.backbone import Backbone
 from embed.backbones.handle import KERAS
 from embed.backbones.handle import KERAS_HUB
 from embed.backbones.handle import MODEL
+from embed.backbones.handle import RANGE
 from embed.backbones.handle import SAVED_MODEL
 from embed.backbones.handle import parse_handle
 from embed.backbones.request import DEFAULT_WEIGHTS
 from embed.backbones.request import BackboneRequest
+from embed.backbones.scaling import parse_range
 from embed.errors import BackboneError
 
 __all__ = ["Backbone", "BackboneRequest", "load_backbone"]
@@ -20,6 +22,8 @@ def load_backbone(request: BackboneRequest) -> Backbone:
         BackboneError: If it cannot be resolved, or its weights do not fit.
     """
     handle = parse_handle(request.handle)
+    if RANGE in handle.options:  # Before anything is fetched or read.
+        parse_range(handle.options[RANGE])
     if handle.kind == KERAS:
         from embed.backbones.applications import load_keras_backbone
 

@@ -9,6 +9,7 @@ from typing import Any
 from embed.backbones.backbone import Backbone
 from embed.backbones.handle import RANGE
 from embed.backbones.handle import Handle
+from embed.backbones.handle import join_handle
 from embed.backbones.known import APPLICATIONS
 from embed.backbones.known import DEFAULT_SIDE
 from embed.backbones.known import IMAGENET_AT_ONE_SIZE
@@ -66,12 +67,11 @@ def load_keras_backbone(
     network = whole = _build(
         request, constructor, arguments, image_size, weights
     )
-    full_name = request.handle
+    cut = {} if request.cut is None else {"cut": request.cut}
     if request.cut is not None:
         from embed.backbones.cut import cut_at
 
         network = cut_at(network, request.cut)
-        full_name += f"{'&' if '?' in full_name else '?'}cut={request.cut}"
     images = keras.Input((*image_size, 3), name="images")
     features, remark = network(scaling.scale_tensor(images)), ""
     if request.cut is not None:
@@ -83,7 +83,7 @@ def load_keras_backbone(
         set_weights(whole, model, request)
     model.trainable = False
     return Backbone(
-        name=full_name,
+        name=join_handle(handle.kind, name, handle.options | cut),
         model=model,
         weights_digest=digest_arrays(network.get_weights()),
         scaling=scaling,

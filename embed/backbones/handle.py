@@ -12,6 +12,7 @@ what else it can be.
 """
 
 import dataclasses
+import os
 import urllib.parse
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Handle:
     @property
     def path(self) -> Path:
         """The place as a path."""
-        return Path(self.place).expanduser()
+        return expand(self.place)
 
     @property
     def is_local(self) -> bool:
@@ -78,9 +79,10 @@ def parse_handle(text: str) -> Handle:
         name, _, query = place.partition("?")
         return Handle(kind, name, _parse_query(query))
     front, mark, query = place.rpartition("?")
-    is_whole = not mark or Path(place).expanduser().exists()
-    is_of_address = "://" in front and not query.startswith(f"{RANGE}=")
-    if is_whole or is_of_address:
+    if not mark or expand(place).exists():
+        return Handle(kind, place)
+    if kind == HUB and "://" in front and not query.startswith(f"{RANGE}="):
+        _require_no_range(place, query)
         return Handle(kind, place)
     options = _parse_query(query)
     if set(options) != {RANGE}:
@@ -96,6 +98,31 @@ def join_handle(kind: str, place: str, options: dict[str, str]) -> str:
     """Returns the handle of which these are the parts."""
     query = "&".join(f"{name}={value}" for name, value in options.items())
     return f"{kind}:{place}{'?' if query else ''}{query}"
+
+
+def expand(place: str) -> Path:
+    """Returns a place as a path, `~` being the home of whoever is known."""
+    return Path(os.path.expanduser(place))
+
+
+def _require_no_range(address: str, query: str) -> None:
+    """Refuses a range among what the server of an address is to be asked.
+
+    Raises:
+        BackboneError: If there is one.
+    """
+    pairs = query.split("&")
+    found = [pair for pair in pairs if pair.partition("=")[0] == RANGE]
+    if not found:
+        return
+    others = [pair for pair in pairs if pair not in found]
+    front = address.removesuffix(f"?{query}")
+    front += f"?{'&'.join(others)}"
+    raise BackboneError(
+        f"The address {address} has a pixel range in its own query. Expected: "
+        f"`?{RANGE}=LOW,HIGH` behind the whole address. Received: `?{query}`. "
+        f"Write `--backbone '{HUB}:{front}?{found[-1]}'`."
+    )
 
 
 def _parse_query(query: str) -> dict[str, str]:

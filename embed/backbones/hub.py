@@ -20,6 +20,7 @@ from embed.backbones.handle import HUB
 from embed.backbones.handle import KAGGLE
 from embed.backbones.handle import LOCAL
 from embed.backbones.handle import RANGE
+from embed.backbones.handle import expand
 from embed.backbones.handle import join_handle
 from embed.backbones.kaggle import fetch_from_kaggle
 from embed.backbones.kaggle import name_version
@@ -203,7 +204,7 @@ def _resolve(kind: str, address: str) -> tuple[Path, str, str]:
     if kind == KAGGLE:
         directory = fetch_from_kaggle(address)
         return directory, f"{KAGGLE}:{name_version(address, directory)}", kept
-    local = Path(address).expanduser()
+    local = expand(address)
     if local.is_dir():
         advice = "Give a whole one with `--backbone hub:DIR`."
         return local, f"{HUB}:{LOCAL}", advice

