@@ -10,21 +10,19 @@ between two files, or a page that calls itself one, would be served for ever.
 What is new here is therefore loaded once before it counts.
 """
 
-import hashlib
 import logging
 import os
 import shutil
-import socket
 from pathlib import Path
 
+from embed.backbones.hub_folder import CACHE_VARIABLE
+from embed.backbones.hub_folder import find_module_dir
+from embed.backbones.hub_folder import read_fetcher
 from embed.backbones.module import import_hub
 from embed.backbones.module import load_module
 from embed.errors import BackboneError
 from embed.network import WAYS_OUT
 from embed.network import limit_silence
-
-CACHE_VARIABLE = "TFHUB_CACHE_DIR"
-DEFAULT_CACHE = "~/.cache/tfhub_modules"  # The hub's own, in /tmp, gets swept.
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +37,9 @@ def fetch(address: str) -> Path:
     Raises:
         BackboneError: If it cannot be had; says the ways out.
     """
-    cache_dir = Path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE)
-    cache_dir = cache_dir.expanduser().absolute()
+    directory = find_module_dir(address)
+    cache_dir = directory.parent
     os.environ[CACHE_VARIABLE] = str(cache_dir)
-    name = hashlib.sha1(address.encode(), usedforsecurity=False).hexdigest()
-    directory = cache_dir / name
     if directory.is_dir() and any(directory.iterdir()):
         return directory
     _release_lock_of_the_dead(directory, address)
@@ -66,33 +62,19 @@ def fetch(address: str) -> Path:
 def _release_lock_of_the_dead(directory: Path, address: str) -> None:
     """Frees a module whose fetching was killed; the hub waits ten minutes."""
     lock = directory.with_name(f"{directory.name}.lock")
-    try:
-        host, pid, task = lock.read_text("utf-8").rsplit(".", 2)
-        is_dead = host == socket.gethostname() and not _is_alive(int(pid))
-    except (OSError, ValueError):
+    fetcher = read_fetcher(lock)
+    if fetcher is None:
         return
-    if is_dead:
-        half = directory.with_name(f"{directory.name}.{task}.tmp")
-        shutil.rmtree(half, ignore_errors=True)
-        lock.unlink(missing_ok=True)
-    else:
+    if fetcher.may_live:
         logger.warning(
             "Waiting: process %s on %s is fetching %s. If there is no such "
             "process, delete %s.",
-            pid,
-            host,
+            fetcher.pid,
+            fetcher.host,
             address,
             lock,
         )
-
-
-def _is_alive(pid: int) -> bool:
-    if os.name != "posix":  # Elsewhere `os.kill` ends what it asks.
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # Alive, and another user's.
-    return True
+    else:
+        half = directory.with_name(f"{directory.name}.{fetcher.task}.tmp")
+        shutil.rmtree(half, ignore_errors=True)
+        lock.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from embed.backbones.handle import expand
 from embed.errors import BackboneError
 from embed.network import WAYS_OUT
 from embed.network import limit_silence
@@ -76,10 +77,15 @@ def name_version(name: str, directory: Path) -> str:
     return name if is_named else f"{name}/{directory.name}"
 
 
+def find_folder() -> Path:
+    """Returns where kagglehub keeps what it fetches."""
+    folder = os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE
+    return expand(folder).absolute()
+
+
 def _find_kept(name: str) -> Path | None:
     """Returns what was fetched before, of several versions the newest."""
-    cache_dir = Path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE)
-    directory = cache_dir.expanduser().absolute() / "models" / name
+    directory = find_folder() / "models" / name
     if name.count("/") == NUM_PARTS:
         versions = [directory]
     else:

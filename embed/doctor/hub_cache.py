@@ -1,10 +1,7 @@
 """The folder where TF-Hub modules are kept: what is whole, what is left."""
 
-import hashlib
-import os
 import re
 import shlex
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,9 @@ def look_at_hub_cache(backbone: str) -> dict[str, Any]:
     Args:
         backbone: Handle of the one that is asked for.
     """
+    from embed.backbones.hub_folder import find_folder
+    from embed.backbones.hub_folder import find_module_dir
+
     folder = find_folder()
     address = find_address(backbone)
     chosen = find_module_dir(address) if address else None
@@ -50,15 +50,6 @@ def look_at_hub_cache(backbone: str) -> dict[str, Any]:
     }
 
 
-def find_folder() -> Path:
-    """Returns where modules are kept."""
-    from embed.backbones.fetch import CACHE_VARIABLE
-    from embed.backbones.fetch import DEFAULT_CACHE
-
-    folder = Path(os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE)
-    return folder.expanduser().absolute()
-
-
 def find_address(backbone: str) -> str:
     """Returns the address of a handle, `""` for what is not fetched by one."""
     from embed.backbones.handle import HUB
@@ -67,12 +58,6 @@ def find_address(backbone: str) -> str:
     handle = parse_handle(backbone)
     is_address = handle.kind == HUB and "://" in handle.place
     return handle.place if is_address else ""
-
-
-def find_module_dir(address: str) -> Path:
-    """Returns where the module of an address is kept."""
-    name = hashlib.sha1(address.encode(), usedforsecurity=False).hexdigest()
-    return find_folder() / name
 
 
 def check_hub_cache(facts: dict[str, Any], problem: str = "") -> Finding:
@@ -149,28 +134,18 @@ def _find_faults(directory: Path) -> Iterator[str]:
 
 
 def _is_held(lock: Path) -> bool:
-    """Tells whether a process of a lock may be there: `HOST.PID.TASK`."""
-    try:
-        host, pid, _ = lock.read_text("utf-8").rsplit(".", 2)
-        number = int(pid)
-    except (OSError, ValueError):
-        return False
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # Alive, and another user's.
-    return True
+    """Tells whether whoever locked a module may be fetching it."""
+    from embed.backbones.hub_folder import read_fetcher
+
+    fetcher = read_fetcher(lock)
+    return fetcher is not None and fetcher.may_live
 
 
 def _is_busy(half: Path) -> bool:
     """Tells whether a half is of a fetch that goes on: `NAME.TASK.tmp`."""
+    from embed.backbones.hub_folder import read_fetcher
+
     lock = half.with_name(half.name.partition(".")[0] + LOCK)
     task = half.name.removesuffix(HALF).rpartition(".")[2]
-    try:
-        return lock.read_text("utf-8").endswith(task) and _is_held(lock)
-    except (OSError, UnicodeDecodeError):
-        return False
+    fetcher = read_fetcher(lock)
+    return fetcher is not None and fetcher.task == task and fetcher.may_live

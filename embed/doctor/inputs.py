@@ -144,8 +144,8 @@ def _find_missing_module(request: "BackboneRequest") -> list[str]:
 
     It is not tried: the hub waits for minutes where another fetches it.
     """
+    from embed.backbones.hub_folder import find_module_dir
     from embed.doctor.hub_cache import find_address
-    from embed.doctor.hub_cache import find_module_dir
 
     address = find_address(request.handle)
     if not address:

@@ -23,7 +23,7 @@ HALF = "*.tmp.*"  # Folders of downloads that are not whole.
 def find_data_dir(data_dir: str | None) -> Path:
     """Returns where TFDS keeps its datasets."""
     folder = data_dir or os.environ.get(DATA_VARIABLE) or DEFAULT_FOLDER
-    return Path(folder).expanduser().absolute()
+    return Path(os.path.expanduser(folder)).absolute()
 
 
 def look_at_datasets(data_dir: str | None) -> dict[str, Any]:

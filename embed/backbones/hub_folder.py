@@ -1,0 +1,66 @@
+"""The folder where TF-Hub keeps modules, and who is fetching one.
+
+`embed.backbones.fetch` says what lies there.
+"""
+
+import dataclasses
+import hashlib
+import os
+import socket
+from pathlib import Path
+
+from embed.backbones.handle import expand
+
+CACHE_VARIABLE = "TFHUB_CACHE_DIR"
+DEFAULT_CACHE = "~/.cache/tfhub_modules"  # The hub's own, in /tmp, gets swept.
+
+
+@dataclasses.dataclass(frozen=True)
+class Fetcher:
+    """Who has locked a module.
+
+    Args:
+        host: Its machine.
+        pid: Its process.
+        task: What it calls its fetch.
+    """
+
+    host: str
+    pid: int
+    task: str
+
+    @property
+    def may_live(self) -> bool:
+        """Whether it may still be there, as far as can be told from here."""
+        if self.host != socket.gethostname():
+            return True
+        if os.name != "posix":  # Elsewhere `os.kill` ends what it asks.
+            return True
+        try:
+            os.kill(self.pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass  # Alive, and another user's.
+        return True
+
+
+def find_folder() -> Path:
+    """Returns where modules are kept."""
+    folder = os.environ.get(CACHE_VARIABLE) or DEFAULT_CACHE
+    return expand(folder).absolute()
+
+
+def find_module_dir(address: str) -> Path:
+    """Returns where the module of an address is kept."""
+    name = hashlib.sha1(address.encode(), usedforsecurity=False).hexdigest()
+    return find_folder() / name
+
+
+def read_fetcher(lock_path: Path) -> Fetcher | None:
+    """Returns who has locked a module; `None` if the file does not say."""
+    try:
+        host, pid, task = lock_path.read_text("utf-8").rsplit(".", 2)
+        return Fetcher(host, int(pid), task)
+    except (OSError, ValueError):
+        return None
