@@ -1,6 +1,7 @@
 """Where images and labels come from: folders, shards and dataset libraries.
 
-Each kind is a module with `check_request` and `open_request`.
+Each kind is a module with `check_request` and `open_request`; the second one
+refuses by itself what the first one does.
 """
 
 from typing import Protocol
@@ -39,7 +40,7 @@ class Kind(Protocol):
         """Refuses what does not exist, without reading or fetching it."""
 
     def open_request(self, request: SourceRequest) -> Source:
-        """Opens the source that was asked for."""
+        """Opens the source that was asked for, checked before or not."""
 
 
 def check_source(request: SourceRequest) -> None:
@@ -48,6 +49,25 @@ def check_source(request: SourceRequest) -> None:
     Raises:
         SourceError: If the kind, the name, the folder or an option is wrong.
     """
+    _check_options(request)
+    _find_kind(request.kind).check_request(request)
+
+
+def open_source(request: SourceRequest) -> Source:
+    """Opens the source that a user asked for, checked before or not.
+
+    Raises:
+        SourceError: If it is unknown, empty, or no classification problem.
+    """
+    _check_options(request)
+    source = _find_kind(request.kind).open_request(request)
+    if request.limit is None:
+        return source
+    return LimitedSource(source, request.limit)
+
+
+def _check_options(request: SourceRequest) -> None:
+    """Refuses a kind that is unknown, and options that are not its own."""
     if request.dataset != "digits" and (
         request.kind not in OPTIONS or not request.name
     ):
@@ -72,20 +92,6 @@ def check_source(request: SourceRequest) -> None:
             f"Both train and test are {names['train']!r}. Expected: two "
             "splits. Give others with `--train-split` and `--test-split`."
         )
-    _find_kind(request.kind).check_request(request)
-
-
-def open_source(request: SourceRequest) -> Source:
-    """Opens the source that a user asked for.
-
-    Raises:
-        SourceError: If it is unknown, empty, or no classification problem.
-    """
-    check_source(request)
-    source = _find_kind(request.kind).open_request(request)
-    if request.limit is None:
-        return source
-    return LimitedSource(source, request.limit)
 
 
 def _find_kind(kind: str) -> Kind:

@@ -151,6 +151,7 @@ def check_request(request: SourceRequest) -> None:
 
 def open_request(request: SourceRequest) -> FolderSource:
     """Opens the folder that was asked for."""
+    check_request(request)
     return FolderSource(
         Path(request.name),
         labels=Path(request.labels) if request.labels else None,

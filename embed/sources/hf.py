@@ -2,7 +2,8 @@
 
 A name may be followed by a configuration, `hf:NAME:CONFIG`. Images are taken
 undecoded (`Image(decode=False)`), so that TensorFlow decodes them as all
-others. Ids are file names where the dataset has them, else example numbers.
+others. Ids are file names where the dataset has them, of class folders with the
+folder where names alone are not unique, else example numbers.
 """
 
 import os
@@ -14,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from embed.errors import SourceError
-from embed.network import probe
 from embed.sources.features import ID_FEATURES
 from embed.sources.features import choose_feature
 from embed.sources.features import choose_ids
 from embed.sources.files import read_file
-from embed.sources.request import PARQUET
+from embed.sources.hf_loading import ask_hub
+from embed.sources.hf_loading import load
+from embed.sources.hf_loading import prepare
 from embed.sources.request import SourceRequest
 from embed.sources.slices import Piece
 from embed.sources.slices import resolve_splits
@@ -31,8 +32,6 @@ from embed.sources.source import SplitIndex
 from embed.sources.source import index_by_name
 from embed.sources.source import require_known_classes
 
-# What `save_to_disk` leaves in a folder.
-SAVED_FILES = ("dataset_dict.json", "state.json")
 BATCH_SIZE = 64  # Examples handed over at once: some MB.
 
 
@@ -46,7 +45,7 @@ class HfSource(Source):
     def __init__(self, request: SourceRequest) -> None:
         import datasets
 
-        whole, name = _load(request), request.dataset
+        whole, name = load(request), request.dataset
         features = next(iter(whole.values())).features
         image = choose_feature(name, "Image", _find_images(features))
         label = choose_feature(
@@ -72,6 +71,7 @@ class HfSource(Source):
             )
             for split, data in parts.items()
         }
+        self._names_files = {s: _names_files(self._chunks(s)) for s in parts}
         super().__init__(
             name="hf" if request.is_local else name,
             version="",
@@ -93,7 +93,12 @@ class HfSource(Source):
             yield from map(_read_one, batch[self._image])
 
     def stamps(self, split: str) -> np.ndarray | None:
-        """Returns the same of every row: those of all its files together."""
+        """Returns the same of every row: those of all its files together.
+
+        `None` where rows name files of pictures, which change by themselves.
+        """
+        if self._names_files[split]:
+            return None
         paths = {file["filename"] for file in self._parts[split].cache_files}
         try:
             found = [os.stat(path) for path in paths]
@@ -109,20 +114,22 @@ class HfSource(Source):
     def _choose_ids(
         self, data: Any, split: str, pieces: Sequence[Piece]
     ) -> tuple[str, ...]:
-        named = [name for name in ID_FEATURES if name in data.features]
-        columns = [[str(v) for v in data[name][:]] for name in named]
-        table = self._parts[split].with_format("arrow")[:]
-        paths = [
-            os.path.basename(path or "")
-            for chunk in table.column(self._image).chunks
-            for path in chunk.field("path").to_pylist()
-        ]
+        features = [name for name in ID_FEATURES if name in data.features]
+        columns = [[str(v) for v in data[name][:]] for name in features]
+        paths = _list_paths(self._chunks(split))
+        names = [os.path.basename(path) for path in paths]
         numbers = [
             f"{piece.split}-{number}"
             for piece in pieces
             for number in range(piece.start, piece.stop)
         ]
-        return choose_ids([*columns, paths, numbers])
+        return choose_ids([*columns, names, _shorten(paths), numbers])
+
+    def _chunks(self, split: str) -> list[Any]:
+        """Returns Arrow's arrays of images, mapped and not read."""
+        table = self._parts[split].with_format("arrow")[:]
+        chunks: list[Any] = table.column(self._image).chunks
+        return chunks
 
 
 def check_request(request: SourceRequest) -> None:
@@ -131,83 +138,41 @@ def check_request(request: SourceRequest) -> None:
     Raises:
         SourceError: If it is not there, or the extra is not installed.
     """
-    try:
-        import datasets
-    except ImportError as error:
-        raise SourceError(
-            f"The dataset {request.dataset} needs the package datasets. "
-            "Expected: it to be installed. Run `pip install 'headstart[hf]'`."
-        ) from error
-    if request.is_local:
-        path = Path(request.name)
-        if not path.exists():
-            raise SourceError(
-                f"There is no Hugging Face dataset at {path}. Expected: a "
-                f"folder of {PARQUET} files, one of them, or a folder of "
-                "`save_to_disk`. Give one with `--dataset hf:DIR`."
-            )
-        return
-    _prefer_local_copies()
-    try:
-        name, config = _divide_name(request.name)
-        datasets.load_dataset_builder(name, config, cache_dir=request.data_dir)
-    except Exception as error:  # Anything, from a missing name to a bad script.
-        raise _refuse(request, error) from error
+    prepare(request)
+    if not request.is_local:
+        ask_hub(request)
 
 
 def open_request(request: SourceRequest) -> HfSource:
     """Opens the dataset that was asked for; fetches it where needed."""
+    prepare(request)
     return HfSource(request)
 
 
-def _load(request: SourceRequest) -> Mapping[str, Any]:
-    """Returns the dataset by split, fetched and prepared where needed."""
-    import datasets
-
-    name, config = request.name, None
-    try:
-        if any((Path(name) / file).is_file() for file in SAVED_FILES):
-            loaded = datasets.load_from_disk(name)
-        elif name.endswith(PARQUET):
-            loaded = datasets.load_dataset(
-                "parquet", data_files=name, cache_dir=request.data_dir
-            )
-        else:
-            if not request.is_local:
-                name, config = _divide_name(name)
-            loaded = datasets.load_dataset(
-                name, config, cache_dir=request.data_dir
-            )
-    except Exception as error:  # Anything, on a bad download or file.
-        raise _refuse(request, error) from error
-    if isinstance(loaded, datasets.Dataset):
-        return {"train": loaded}
-    return dict(loaded)
+def _list_paths(chunks: Sequence[Any]) -> list[str]:
+    """Returns the path of each image, `""` where it has none."""
+    return [
+        path or ""
+        for chunk in chunks
+        for path in chunk.field("path").to_pylist()
+    ]
 
 
-def _divide_name(name: str) -> tuple[str, str | None]:
-    name, _, config = name.partition(":")
-    return name, config or None
+def _names_files(chunks: Sequence[Any]) -> bool:
+    """Tells whether an image is a file that is named instead of its bytes."""
+    without_bytes = [
+        chunk.filter(chunk.field("bytes").is_null()) for chunk in chunks
+    ]
+    return any(_list_paths(without_bytes))
 
 
-def _prefer_local_copies() -> None:
-    """Without a network `datasets` would retry for half a minute."""
-    import datasets
-
-    try:
-        probe(datasets.config.HF_ENDPOINT)
-    except OSError:
-        datasets.config.HF_HUB_OFFLINE = True
-
-
-def _refuse(request: SourceRequest, error: Exception) -> SourceError:
-    reason = " ".join(str(error).split()).rstrip(".")
-    return SourceError(
-        f"The Hugging Face dataset {request.name!r} cannot be had: {reason}. "
-        "Expected: a name of the Hub, perhaps with a configuration "
-        "(`hf:NAME:CONFIG`), or a folder or file that is here. Check the "
-        "spelling and the network, or give one with `--dataset hf:DIR`."
-    )
+def _shorten(paths: Sequence[str]) -> list[str]:
+    """Returns paths below the folder that all lie in."""
+    parts = [path.replace(os.sep, "/").split("/") for path in paths]
+    folders = [of_path[:-1] for of_path in parts if of_path != [""]]
+    # Of parts, not of letters.
+    num_shared = len(os.path.commonprefix(folders))  # noqa: RUF071
+    return ["/".join(of_path[num_shared:]) for of_path in parts]
 
 
 def _find_images(features: Mapping[str, Any]) -> set[str]:

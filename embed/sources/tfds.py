@@ -60,9 +60,13 @@ class TfdsSource(Source):
         label_key: str | None = None,
         split_names: Mapping[str, str] = USUAL_NAMES,
     ) -> None:
-        self._builder = _prepared_builder(name, data_dir)
+        self._builder = find_builder(name, data_dir)
         info = self._builder.info
+        # What is misspelt is found before anything is fetched.
         self._image_key, self._label_key = _choose_keys(name, info, label_key)
+        _require_splits(name, info, split_names)
+        _prepare(name, self._builder)
+        info = self._builder.info
         label = info.features[self._label_key]
         self._pieces = _resolve(name, info, split_names)
         super().__init__(
@@ -176,8 +180,7 @@ def check_request(request: SourceRequest) -> None:
     """
     builder = find_builder(request.name, request.data_dir)
     _choose_keys(request.name, builder.info, request.label_from)
-    if builder.info.splits:  # Known before it is prepared, or not.
-        _resolve(request.name, builder.info, request.split_names)
+    _require_splits(request.name, builder.info, request.split_names)
 
 
 def open_request(request: SourceRequest) -> TfdsSource:
@@ -210,9 +213,8 @@ def find_builder(name: str, data_dir: str | None) -> Any:
         ) from error
 
 
-def _prepared_builder(name: str, data_dir: str | None) -> Any:
-    """Returns the builder, its data fetched and prepared where needed."""
-    builder = find_builder(name, data_dir)
+def _prepare(name: str, builder: Any) -> None:
+    """Fetches and prepares the data, where that is needed."""
     if not builder.is_prepared():
         _require_network(name, str(builder.data_dir))
         try:
@@ -222,7 +224,6 @@ def _prepared_builder(name: str, data_dir: str | None) -> Any:
                 f"TensorFlow Datasets could not prepare {name!r}: "
                 f"{type(error).__name__}: {error}. {WAYS_OUT}"
             ) from error
-    return builder
 
 
 def _require_network(name: str, data_dir: str) -> None:
@@ -234,6 +235,14 @@ def _require_network(name: str, data_dir: str) -> None:
             f"The dataset {name!r} is not prepared at {data_dir}, and there "
             f"is no network to fetch it: {error}. {WAYS_OUT}"
         ) from error
+
+
+def _require_splits(
+    name: str, info: Any, split_names: Mapping[str, str]
+) -> None:
+    """Refuses splits that there are not, as far as that is known by now."""
+    if info.splits:  # Known before it is prepared, or not.
+        _resolve(name, info, split_names)
 
 
 def _resolve(

@@ -225,6 +225,7 @@ def test_pictures_without_labels(picture_folder):
     assert picture.encoded == path.read_bytes()
 
 
+@pytest.mark.parametrize("function", [open_source, check_source])
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -236,12 +237,12 @@ def test_pictures_without_labels(picture_folder):
         ),
     ],
 )
-def test_options_that_make_no_sense(picture_folder, options, match):
+def test_options_that_make_no_sense(picture_folder, function, options, match):
     """They are refused before anything is listed."""
     request = SourceRequest(dataset=f"folder:{picture_folder}", **options)
 
     with pytest.raises(SourceError, match=match):
-        check_source(request)
+        function(request)
 
 
 @pytest.mark.parametrize("function", [open_source, check_source])

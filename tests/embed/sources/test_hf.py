@@ -19,13 +19,13 @@ NOWHERE = "http://127.0.0.1:9"
 def _save(tmp_path):
     """Saves a dataset of two splits and returns the request for it."""
 
-    def save(columns, features=None, **options):
+    def save(columns, features=None, *, folder="saved", **options):
         data = datasets.Dataset.from_dict(
             columns, features=features and datasets.Features(features)
         )
-        folder = tmp_path / "saved"
-        datasets.DatasetDict(train=data, test=data).save_to_disk(folder)
-        return SourceRequest(dataset=f"hf:{folder}", **options)
+        path = tmp_path / folder
+        datasets.DatasetDict(train=data, test=data).save_to_disk(path)
+        return SourceRequest(dataset=f"hf:{path}", **options)
 
     return save
 
@@ -118,15 +118,43 @@ def test_stamps_are_those_of_the_files(save, tmp_path):
     assert stamps.tolist() == [expected] * 2
 
 
+def test_files_that_rows_name_have_no_stamps(picture_folder, tmp_path):
+    """They may change though no file of the dataset does: they are read."""
+    source = open_source(
+        SourceRequest(
+            dataset=f"hf:{picture_folder}", data_dir=str(tmp_path / "data")
+        )
+    )
+
+    assert source.stamps("train") is None
+    assert source.splits["test"].image_ids[:2] == ("cat/00.jpg", "cat/01.png")
+
+
+def test_ids_of_class_folders(save):
+    """A picture that is added changes no id, though names are there twice."""
+    paths = ["/x/y/cat/1.jpg", "/x/y/dog/1.jpg"]
+
+    few = open_source(save({"image": images(*paths), "label": ["a", "b"]}))
+    paths = ["/x/y/ant/1.jpg", *paths]
+    more = open_source(
+        save({"image": images(*paths), "label": ["a", "a", "b"]}, folder="more")
+    )
+
+    assert few.splits["train"].image_ids == ("cat/1.jpg", "dog/1.jpg")
+    ids = more.splits["train"].image_ids
+    assert ids == ("ant/1.jpg", "cat/1.jpg", "dog/1.jpg")
+
+
+@pytest.mark.parametrize("function", [open_source, check_source])
 @pytest.mark.parametrize("name", ["user/no_such_set", "no such set", "a/b/c"])
-def test_unknown_dataset(monkeypatch, name):
+def test_unknown_dataset(monkeypatch, function, name):
     """A name that cannot be looked up ends in seconds, with the ways out."""
     monkeypatch.setenv("https_proxy", NOWHERE)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     began = time.monotonic()
 
     with pytest.raises(SourceError, match=r"spelling and the network.*hf:DIR"):
-        check_source(SourceRequest(dataset=f"hf:{name}"))
+        function(SourceRequest(dataset=f"hf:{name}"))
 
     assert time.monotonic() - began < 10
 
