@@ -112,6 +112,13 @@ def arrange_by_list(
             "command again."
         )
     image_ids = listed.ids_by_split
+    if listed.labels and not image_ids and split_names != USUAL_NAMES:
+        raise SourceError(
+            f"The list {list_path} has no column split. Expected: one that "
+            f"says {' or '.join(split_names.values())}. Add it, or leave out "
+            "`--train-split` and `--test-split`: then one picture in five is "
+            "tested on."
+        )
     if not image_ids:
         image_ids = _divide(sorted(listed.labels, key=path_order))
     return Layout(

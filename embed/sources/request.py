@@ -1,5 +1,6 @@
 """What a user asks for: a dataset, its labels and its splits."""
 
+import os
 from pathlib import Path
 
 import pydantic
@@ -74,4 +75,5 @@ class SourceRequest(pydantic.BaseModel, frozen=True, extra="forbid"):
 
 
 def _anchor(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    # Of a user whom nobody knows `Path.expanduser` raises a RuntimeError.
+    return str(Path(os.path.expanduser(path)).absolute())

@@ -53,12 +53,25 @@ def test_without_splits_the_hash_decides(write, tmp_path):
     lines = [f"{name},{'ab'[n % 2]}\n" for n, name in enumerate(names)]
 
     layouts = [
-        arrange_by_list(tmp_path, write("path,label\n" + "".join(some)), {})
+        arrange_by_list(
+            tmp_path, write("path,label\n" + "".join(some)), USUAL_NAMES
+        )
         for some in (lines, lines[::-1])
     ]
 
     assert layouts[0] == layouts[1]
     assert 2 < len(layouts[0].image_ids["test"]) < 20
+
+
+def test_splits_that_a_list_does_not_know_are_refused(write, tmp_path):
+    """No option is passed over in silence."""
+    (tmp_path / "1.jpg").touch()
+    names = {"train": "train", "test": "val"}
+
+    with pytest.raises(
+        SourceError, match=r"no column split.*train or val\. Add"
+    ):
+        arrange_by_list(tmp_path, write("path,label\n1.jpg,a\n"), names)
 
 
 def test_other_pictures_are_left_alone(write, tmp_path):

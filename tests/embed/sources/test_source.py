@@ -226,6 +226,18 @@ def test_anchored_request_opens_from_any_folder(picture_folder, monkeypatch):
     assert anchored.anchored() == anchored
 
 
+def test_home_of_nobody(monkeypatch, tmp_path):
+    """It is a folder that is not there, as any other."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    home = SourceRequest(dataset="folder:~/x").anchored()
+    nobody = SourceRequest(dataset="folder:~no_such_user").anchored()
+
+    assert home.dataset == f"folder:{tmp_path / 'x'}"
+    assert nobody.dataset == f"folder:{tmp_path / '~no_such_user'}"
+
+
 @pytest.mark.parametrize(
     "dataset", ["digits", "tfds:oxford_iiit_pet", "hf:user/birds", "hf:mnist"]
 )
