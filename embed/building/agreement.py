@@ -69,9 +69,11 @@ def check_engine(
     differences = compare(features, expected, precision)
     worst = float(differences.max(initial=0.0))
     if not worst <= TOLERANCES[precision]:
+        height, width = images.shape[1:3]
         raise EngineError(
-            f"The engine {type(engine).__name__} does not compute what the "
-            f"backbone {backbone.name} computes. Expected: a difference of at "
-            f"most {TOLERANCES[precision]:.1e} of the features' scale. "
-            f"Received: {worst:.1e}. Run again with another `--engine`."
+            f"The engine {engine.name} does not compute what the backbone "
+            f"{backbone.name} computes of images of {height} x {width} pixels. "
+            f"Expected: a difference of at most {TOLERANCES[precision]:.1e} of "
+            f"the features' scale. Received: {worst:.1e}. Run again with "
+            "another `--engine`."
         )

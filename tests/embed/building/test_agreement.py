@@ -35,7 +35,9 @@ def test_wrong_engine_is_refused(tiny_backbone, images, shift):
     """A hundredth too much, or no number at all, and what to use instead."""
     engine = shifted(tiny_backbone, shift)
 
-    with pytest.raises(EngineError, match="another `--engine`"):
+    with pytest.raises(
+        EngineError, match=r"engine stub does .* 8 x 8 .* another `--engine`"
+    ):
         check_engine(engine, tiny_backbone, images, "float32")
 
 

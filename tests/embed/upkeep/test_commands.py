@@ -166,7 +166,7 @@ def test_prune(run, caches_dir, tmp_path):
         assert removed["path"].endswith("unused.h5")
         assert len(payload["kept"]) == 2
     assert before == ["c.h5.building", "unused.h5", "used.h5"]
-    assert "no run and no search beside it was made on it" in dry.stderr
+    assert "no run, search or comparison beside it was made" in dry.stderr
     assert rest.stdout == "Removed 1 files and folders, 0 bytes.\n"
     assert files_in(caches_dir) == ["used.h5"]
 
