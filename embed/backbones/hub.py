@@ -26,12 +26,13 @@ from embed.backbones.kaggle import fetch_from_kaggle
 from embed.backbones.kaggle import name_version
 from embed.backbones.known import DEFAULT_SIDE
 from embed.backbones.module import digest_directory
+from embed.backbones.module import find_fixed_size
 from embed.backbones.module import load_module
 from embed.backbones.scaling import UNIT
 from embed.backbones.scaling import parse_range
 from embed.errors import BackboneError
 
-IMAGES_SHAPE = ("batch", "height", "width", 3)
+DEFAULT_SIZE = (DEFAULT_SIDE, DEFAULT_SIDE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +138,7 @@ def load_hub_backbone(
     """
     directory, name, advice = _resolve(kind, address)
     module = load_module(directory, advice)
-    image_size = image_size or _own_size(module)
+    image_size = image_size or find_fixed_size(module) or DEFAULT_SIZE
     try:
         features = module(tf.zeros((1, *image_size, 3)), training=False)
         (_, feature_dim) = features.shape
@@ -215,14 +216,3 @@ def _resolve(kind: str, address: str) -> tuple[Path, str, str]:
         "directory, or an address such as https://tfhub.dev/... Give one "
         "with `--backbone hub:DIR`."
     )
-
-
-def _own_size(module: Any) -> tuple[int, int]:
-    """Returns the size that a module was saved for, if it is fixed."""
-    for concrete in getattr(module.__call__, "concrete_functions", ()):
-        for spec in tf.nest.flatten(concrete.structured_input_signature):
-            shape = getattr(spec, "shape", tf.TensorShape(None))
-            if shape.rank == len(IMAGES_SHAPE) and None not in shape[1:3]:
-                height, width = shape[1:3]
-                return int(height), int(width)
-    return DEFAULT_SIDE, DEFAULT_SIDE

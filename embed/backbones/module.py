@@ -10,6 +10,7 @@ from embed.errors import BackboneError
 SAVED_MODEL_FILES = ("saved_model.pb", "variables/variables.index")
 HASHED = ("saved_model", "variables", "assets")  # All that sets a vector.
 CHUNK_BYTES = 2**20
+RANK = 4  # (batch, height, width, channels)
 
 
 def load_module(directory: Path, advice: str) -> Any:
@@ -57,6 +58,22 @@ def load_saved_model(directory: Path, advice: str) -> Any:
             f"The SavedModel {directory} cannot be loaded: "
             f"{type(error).__name__}: {error}. {advice}"
         ) from error
+
+
+def find_fixed_size(module: Any) -> tuple[int, int] | None:
+    """Returns the size of images for which `__call__` was saved.
+
+    `None` where it is open.
+    """
+    import tensorflow as tf
+
+    for concrete in getattr(module.__call__, "concrete_functions", ()):
+        for spec in tf.nest.flatten(concrete.structured_input_signature):
+            shape = getattr(spec, "shape", tf.TensorShape(None))
+            if shape.rank == RANK and None not in shape[1:3]:
+                height, width = shape[1:3]
+                return int(height), int(width)
+    return None
 
 
 def digest_directory(directory: Path) -> str:

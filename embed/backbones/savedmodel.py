@@ -4,7 +4,9 @@ One that can be called as TF-Hub's modules can is; of any other, such as what
 `keras.Model.export` writes, a serving signature is called.
 """
 
+import dataclasses
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -15,17 +17,35 @@ from embed.backbones.handle import SAVED_MODEL
 from embed.backbones.handle import Handle
 from embed.backbones.hub import wrap_module
 from embed.backbones.known import DEFAULT_SIDE
+from embed.backbones.module import RANK
 from embed.backbones.module import digest_directory
+from embed.backbones.module import find_fixed_size
 from embed.backbones.module import load_saved_model
 from embed.backbones.request import BackboneRequest
 from embed.backbones.scaling import NUM_CHANNELS
 from embed.errors import BackboneError
 
 SERVING = ("serving_default", "serve")  # The first that is there.
-RANK = 4  # (batch, height, width, channels)
+DEFAULT_SIZE = (DEFAULT_SIDE, DEFAULT_SIDE)
 
 # float32 images to features, to a map of them, or to several by name.
 Call = Callable[[tf.Tensor], Any]
+CALL = "__call__"
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """One way in which a SavedModel may be made to be called.
+
+    Args:
+        name: What it is, for people.
+        call: What answers.
+        own_size: `(height, width)` of the images, in pixels, if fixed.
+    """
+
+    name: str
+    call: Call
+    own_size: tuple[int, int] | None
 
 
 class AnsweringModule(tf.__internal__.tracking.AutoTrackable):
@@ -76,17 +96,7 @@ def load_saved_model_backbone(
         )
     advice = "Give a whole one with `--backbone savedmodel:DIR`."
     loaded = load_saved_model(handle.path, advice)
-    call, own_size = _find_call(loaded, handle)
-    image_size = request.image_size or own_size
-    try:
-        answer = call(tf.zeros((1, *image_size, NUM_CHANNELS)))
-    except Exception as error:  # A foreign graph raises anything.
-        raise BackboneError(
-            f"The SavedModel {handle.place} does not take images of "
-            f"{image_size}. Expected: float32 (batch, height, width, 3). "
-            f"Received: {type(error).__name__}: {error}. Try another "
-            "`--image-size`, or give another with `--backbone`."
-        ) from error
+    way, answer, image_size = _find_call(loaded, request, handle)
     output = _choose_output(answer, request, handle)
     features = answer[output] if output else answer
     shape = getattr(features, "shape", tf.TensorShape(None))
@@ -98,12 +108,16 @@ def load_saved_model_backbone(
             "`--backbone`, or another of its outputs with `--cut`."
         )
     remarks = []
+    if callable(loaded) and way.name != CALL:
+        remarks.append(f"Its {way.name} is called: `{CALL}` takes no images.")
     if output:
         remarks.append(f"The output {output!r} of the SavedModel is taken.")
     if shape.rank == RANK:
         maps = tuple(shape[1:])
         remarks.append(f"The mean of its maps {maps} is taken.")
-    module = AnsweringModule(loaded, call, output, is_pooled=shape.rank == RANK)
+    module = AnsweringModule(
+        loaded, way.call, output, is_pooled=shape.rank == RANK
+    )
     images = tf.TensorSpec((None, *image_size, NUM_CHANNELS), tf.float32)
     module.__call__.get_concrete_function(images, training=False)
     return wrap_module(
@@ -117,14 +131,51 @@ def load_saved_model_backbone(
     )
 
 
-def _find_call(loaded: Any, handle: Handle) -> tuple[Call, tuple[int, int]]:
-    """Returns what answers images, and the size of images it takes."""
-    default = DEFAULT_SIDE, DEFAULT_SIDE
+def _find_call(
+    loaded: Any, request: BackboneRequest, handle: Handle
+) -> tuple[Way, Any, tuple[int, int]]:
+    """Returns what answers images, its answer, and the size of the images."""
+    failures: list[tuple[tuple[int, int], Exception]] = []
+    for way in _list_ways(loaded):
+        image_size = request.image_size or way.own_size or DEFAULT_SIZE
+        try:
+            answer = way.call(tf.zeros((1, *image_size, NUM_CHANNELS)))
+        except Exception as error:  # A foreign graph raises anything.
+            failures.append((image_size, error))
+        else:
+            return way, answer, image_size
+    if failures:
+        image_size, failure = failures[-1]
+        raise BackboneError(
+            f"The SavedModel {handle.place} does not take images of "
+            f"{image_size}. Expected: float32 (batch, height, width, 3). "
+            f"Received: {type(failure).__name__}: {failure}. Try another "
+            "`--image-size`, or give another with `--backbone`."
+        ) from failure
+    received = {
+        name: {
+            argument: f"{spec.dtype.name} {spec.shape}"
+            for argument, spec in serve.structured_input_signature[1].items()
+        }
+        for name, serve in getattr(loaded, "signatures", {}).items()
+    }
+    raise BackboneError(
+        f"The SavedModel {handle.place} does not take images. Expected: "
+        "`__call__(images)`, with or without `training`, or a signature "
+        "`serving_default` of one input, float32 (batch, height, width, 3). "
+        f"Received: signatures {received}. Give another with `--backbone`."
+    )
+
+
+def _list_ways(loaded: Any) -> Iterator[Way]:
+    """Yields how a SavedModel may be called, what says most first."""
     if callable(loaded):
-        return lambda images: loaded(images, training=False), default
+        size = find_fixed_size(loaded)
+        yield Way(CALL, lambda images: loaded(images, training=False), size)
+        yield Way(CALL, lambda images: loaded(images), size)
     signatures = getattr(loaded, "signatures", {})
     names = [name for name in SERVING if name in signatures]
-    names += sorted(signatures) if len(signatures) == 1 else []
+    names += sorted(signatures) if len(signatures) == 1 and not names else []
     for name in names:
         serve = signatures[name]
         _, taken = serve.structured_input_signature
@@ -133,21 +184,9 @@ def _find_call(loaded: Any, handle: Handle) -> tuple[Call, tuple[int, int]]:
             if spec.shape.rank == RANK and spec.dtype == tf.float32:
                 _, height, width, _ = spec.shape
                 is_fixed = height is not None and width is not None
-                size = (height, width) if is_fixed else default
-                return _call_by_name(serve, argument), size
-    received = {
-        name: {
-            argument: f"{spec.dtype.name} {spec.shape}"
-            for argument, spec in serve.structured_input_signature[1].items()
-        }
-        for name, serve in signatures.items()
-    }
-    raise BackboneError(
-        f"The SavedModel {handle.place} does not take images. Expected: "
-        "`__call__(images, training)`, or a signature `serving_default` of "
-        "one input, float32 (batch, height, width, 3). Received: signatures "
-        f"{received}. Give another with `--backbone`."
-    )
+                size = (height, width) if is_fixed else None
+                call = _call_by_name(serve, argument)
+                yield Way(f"signature `{name}`", call, size)
 
 
 def _call_by_name(serve: Callable[..., Any], argument: str) -> Call:

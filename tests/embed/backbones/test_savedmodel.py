@@ -86,6 +86,44 @@ def test_a_module_of_tf_hub_is_called(tiny_module_dir):
     np.testing.assert_allclose(one.embed(images), other.embed(images))
 
 
+def save_callable(directory, spec, *, signature=None):
+    """Saves a SavedModel with a `__call__` of one argument."""
+    module = tf.Module()
+    module.scale = tf.Variable(2.0)
+    module.__call__ = tf.function(
+        lambda x: tf.reduce_mean(x * module.scale, (1, 2)),
+        input_signature=[spec],
+    )
+    tf.saved_model.save(module, str(directory), signatures=signature)
+
+
+def test_a_call_without_training_is_called_at_its_own_size(tmp_path):
+    """As it was saved: for images of one size, and with one argument."""
+    images = tf.TensorSpec((None, 12, 20, 3), tf.float32)
+    save_callable(tmp_path / "bare", images)
+    batch = np.ones((1, 12, 20, 3), np.float32)
+
+    backbone = load(tmp_path / "bare")
+
+    assert backbone.image_size == (12, 20)
+    np.testing.assert_allclose(backbone.embed(batch), [[2.0, 2.0, 2.0]])
+
+
+def test_a_signature_serves_where_the_call_takes_no_images(tmp_path):
+    """It is said which one is called."""
+    serve = tf.function(
+        lambda pixels: {"features": tf.reduce_max(pixels, (1, 2))},
+        input_signature=[tf.TensorSpec((None, *SIZE, 3), tf.float32, "pixels")],
+    )
+    texts = tf.TensorSpec((None, 5, 5), tf.float32)
+    save_callable(tmp_path / "both", texts, signature=serve)
+
+    backbone = load(tmp_path / "both")
+
+    assert (backbone.image_size, backbone.feature_dim) == (SIZE, 3)
+    assert "signature `serving_default` is called" in backbone.remarks[0]
+
+
 def test_one_of_several_outputs_is_cut_at(tmp_path):
     """`--cut` names it; without, they are listed."""
     save_signature(
