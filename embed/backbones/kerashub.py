@@ -1,7 +1,9 @@
 """Image backbones of KerasHub, with the scaling of their own presets."""
 
 import contextlib
+import dataclasses
 import hashlib
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +65,7 @@ def load_keras_hub_backbone(
         ) from error
     with _explain(handle):
         network = keras_hub.models.Backbone.from_preset(handle.place)
+    config = network.get_config()
     has_class_token = type(network).__name__ in WITH_CLASS_TOKEN
     network, own_size = _take_images(network, handle)
     if RANGE in handle.options:
@@ -76,7 +79,7 @@ def load_keras_hub_backbone(
             f"The backbone {handle} takes images of one size. Expected: "
             f"{own_size}. Received: {image_size}. Leave out `--image-size`."
         )
-    digest = _digest(network, handle)
+    digest = _digest(network, config, scaling, handle)
     if request.cut is not None:
         network = cut_at(network, request.cut)
     images = keras.Input((*image_size, NUM_CHANNELS), name="images")
@@ -172,11 +175,25 @@ def _explain(handle: Handle) -> Iterator[None]:
         ) from error
 
 
-def _digest(network: keras.Model, handle: Handle) -> str:
-    """Returns the SHA-256 of a preset: of its files, or else its weights."""
-    if not handle.is_local:
-        return digest_arrays(network.get_weights())
+def _digest(
+    network: keras.Model,
+    config: dict[str, Any],
+    scaling: PixelScaling,
+    handle: Handle,
+) -> str:
+    """Returns the SHA-256 of all of a preset that changes a vector.
+
+    Of the files of a folder; of any other its weights, its network and what
+    it does to pixels: a preset may change under the same name.
+    """
     digest = hashlib.sha256()
+    if not handle.is_local:
+        digest.update(digest_arrays(network.get_weights()).encode())
+        described = {k: v for k, v in config.items() if k != "name"}
+        pixels = dataclasses.asdict(scaling)
+        plain = keras.saving.serialize_keras_object([described, pixels])
+        digest.update(json.dumps(plain, sort_keys=True).encode())
+        return digest.hexdigest()
     for path in sorted(Path(handle.path).iterdir()):
         if path.is_file() and path.name != METADATA:
             with path.open("rb") as file:

@@ -78,6 +78,35 @@ def test_the_place_of_a_preset_changes_nothing(preset, tmp_path):
     assert load(other).weights_digest != one.weights_digest
 
 
+def test_a_named_preset_is_more_than_its_weights(
+    keras_hub, preset, network, tmp_path, monkeypatch
+):
+    """Its network and its pixels too: the name stays when they change."""
+    from keras_hub.src.utils import preset_utils
+
+    def digest_of(folder):
+        preset = {"kaggle_handle": str(folder)}
+        monkeypatch.setitem(preset_utils.BUILTIN_PRESETS, "mine", preset)
+        return load("mine").weights_digest
+
+    other_pixels = shutil.copytree(preset, tmp_path / "pixels")
+    keras_hub.layers.ResNetImageConverter(
+        image_size=SIZE, scale=0.01
+    ).save_to_preset(str(other_pixels))
+    other_network = shutil.copytree(preset, tmp_path / "network")
+    text = (other_network / "config.json").read_text()
+    changed = text.replace(
+        '"use_pre_activation": false', '"use_pre_activation": true'
+    )
+    assert changed != text
+    (other_network / "config.json").write_text(changed)
+
+    digests = [digest_of(p) for p in (preset, other_pixels, other_network)]
+
+    assert digest_of(preset) == digests[0]
+    assert len(set(digests)) == len(digests)
+
+
 def test_a_transformer_is_its_class_token(keras_hub, images, tmp_path):
     """As in its classifier; another image size is refused."""
     network = keras_hub.models.ViTBackbone(
