@@ -194,6 +194,7 @@ def test_parts_of_splits(source, data_dir, rows):
     assert (parts.stamps("train") != source.stamps("train")[0]).any()
 
 
+@pytest.mark.parametrize("function", [open_source, check_source])
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -206,14 +207,16 @@ def test_parts_of_splits(source, data_dir, rows):
         ({"label_from": "file_name"}, r"no ClassLabel .*\['label'\]"),
     ],
 )
-def test_options_are_checked_before_anything_is_read(data_dir, options, match):
+def test_options_are_checked_before_anything_is_read(
+    data_dir, function, options, match
+):
     """A misspelt split or feature is told with those that there are."""
     request = SourceRequest(
         dataset="tfds:tiny_pets", data_dir=str(data_dir), **options
     )
 
     with pytest.raises(SourceError, match=match):
-        check_source(request)
+        function(request)
 
 
 @pytest.fixture(name="copied")
