@@ -9,23 +9,22 @@ import numpy as np
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.errors import PipelineError
-from embed.origin import decode_views
+from embed.origin import decoder_of
 from embed.origin import load_backbones_of
 from embed.origin import read_pictures
 from embed.splits import Selection
-from embed.views import find_view
 from head.evaluating.answers import Answers
 from head.evaluating.evaluation import Evaluation
 from head.evaluating.evaluation import measure_answers
 from head.evaluating.groups import Groups
 from head.evaluating.groups import find_groups
 from head.run import Run
-from head.stitch import stitch
+from head.view_model import ViewModel
 
 if TYPE_CHECKING:
     import keras
 
-BATCH_SIZE = 32  # Images a call of the stitched model.
+BATCH_SIZE = 32  # Pictures a call of the stitched model.
 PREDICT_BATCH = 1024  # Vectors a call of the head.
 # Rows in memory at a time: whole batches, so that the bits do not depend on it.
 CHUNK_ROWS = 4 * PREDICT_BATCH
@@ -115,15 +114,6 @@ def columns_of(cache: FeatureCache, views: Sequence[str]) -> list[int]:
     return [cache.spec.views.index(view) for view in views]
 
 
-def sizes_of(
-    cache: FeatureCache, views: Sequence[str]
-) -> list[tuple[int, int]]:
-    """Returns the sizes at which the backbone saw views, each once."""
-    own = cache.spec.image_size
-    sizes = [find_view(view).frame(own).size for view in views]
-    return list(dict.fromkeys(sizes))
-
-
 def _logits_of_views(head: "keras.Model", features: np.ndarray) -> np.ndarray:
     """Returns the logits, `(num_images, num_views, num_classes)`."""
     return np.stack(
@@ -171,22 +161,11 @@ def _logits_of_pictures(
     Returns:
         float32 `(num_images, num_views, num_classes)`.
     """
-    backbones = load_backbones_of(cache)
-    models = {
-        size: stitch(backbones.at(size), head)
-        for size in sizes_of(cache, views)
-    }
-    pictures = (
-        decode_views(cache, encoded, views)
-        for encoded in read_pictures(cache, "test", image_ids)
-    )
+    model = ViewModel(load_backbones_of(cache), head, views, decoder_of(cache))
+    pictures = read_pictures(cache, "test", image_ids)
     logits = []
     with console.progress("Evaluating", len(image_ids), "pictures") as progress:
         while batch := list(itertools.islice(pictures, BATCH_SIZE)):
-            of_views = [
-                models[images[0].shape[:2]].predict_on_batch(np.stack(images))
-                for images in zip(*batch, strict=True)
-            ]
-            logits.append(np.stack(of_views, axis=1))
+            logits.append(model.answer(batch))
             progress.advance(len(batch))
     return np.concatenate(logits)

@@ -10,7 +10,7 @@ from head.exporting.full_model import ENCODED
 from head.exporting.full_model import IMAGES
 from head.exporting.full_model import LOGITS
 from head.exporting.full_model import PROBABILITIES
-from head.exporting.view_model import needs_pictures
+from head.exporting.pixels import needs_pictures
 
 LABELS, PREPROCESSING, CARD = "labels.txt", "preprocessing.json", "README.md"
 

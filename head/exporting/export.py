@@ -16,6 +16,7 @@ from embed.artifacts import replace_folder
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
+from embed.origin import decoder_of
 from embed.origin import load_backbones_of
 from embed.views import FLIP
 from head.evaluating.evaluate import columns_of
@@ -44,15 +45,15 @@ from head.exporting.model_card import write_card
 from head.exporting.parity import Parity
 from head.exporting.parity import ParityError
 from head.exporting.parity import draw_parity_sample
+from head.exporting.pixels import needs_pictures
+from head.exporting.pixels import require_formats
 from head.exporting.score import STITCHED
 from head.exporting.score import Score
 from head.exporting.score import draw_scoring_sample
-from head.exporting.view_model import ViewModel
-from head.exporting.view_model import needs_pictures
-from head.exporting.view_model import require_formats
 from head.exporting.writing import write_format
 from head.run import Run
 from head.stitch import stitch
+from head.view_model import ViewModel
 
 if TYPE_CHECKING:
     import keras
@@ -144,8 +145,10 @@ def export_full_model(
     make_folder(artifacts_dir / MODELS)
     backbones, head = load_backbones_of(cache), run.load_head()
     plain = stitch(backbones.backbone, head)
-    model = plain
-    if FLIP in views:
+    model, of_views = plain, None
+    if needs_pictures(views):
+        of_views = ViewModel(backbones, head, views, decoder_of(cache))
+    elif FLIP in views:
         model = stitch(backbones.backbone, head, is_mirrored_too=True)
     return export_stitched(
         model,
@@ -155,9 +158,7 @@ def export_full_model(
         artifacts_dir=artifacts_dir,
         formats=formats,
         is_averaged=is_averaged,
-        of_views=ViewModel(backbones, head, views)
-        if needs_pictures(views)
-        else None,
+        of_views=of_views,
         console=console,
     )
 
@@ -209,7 +210,12 @@ def export_stitched(
         CARD: card,
     }
     full_model = FullModel(
-        model, plain, FLIP in views, documents, cache, of_views
+        model,
+        plain,
+        is_mirrored_too=FLIP in views and of_views is None,
+        documents=documents,
+        cache=cache,
+        of_views=of_views,
     )
     head, columns = run.load_head(), columns_of(cache, views)
     gate = Gate(

@@ -88,7 +88,7 @@ def run_export_full_model(
         from head.exporting.model_card import explain_table
         from head.exporting.model_card import format_table
         from head.exporting.parity import ParityError
-        from head.exporting.view_model import require_formats
+        from head.exporting.pixels import require_formats
 
         if tta:
             console.say(exported_run.describe_views())

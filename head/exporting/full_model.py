@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from head.exporting.view_model import ViewModel
+    from head.view_model import ViewModel
 
 # The tensors of every format but Keras's own, which answers logits alone.
 IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"

@@ -27,7 +27,7 @@ from head.exporting.score import Score
 from head.exporting.score import ScoringSample
 from head.exporting.score import check_score
 from head.exporting.score import score
-from head.exporting.view_model import ViewModel
+from head.view_model import ViewModel
 
 if TYPE_CHECKING:
     import keras
@@ -67,11 +67,11 @@ class Gate:
         decoder = decoder_of(self.cache)
 
         def answer(encoded: Sequence[bytes]) -> np.ndarray:
+            logits: np.ndarray
             if isinstance(model, ViewModel):
-                return model.answer(encoded)
-            logits: np.ndarray = model.predict_on_batch(
-                _decode(decoder, encoded)
-            )
+                logits = model.answer(encoded).mean(axis=1)
+            else:
+                logits = model.predict_on_batch(_decode(decoder, encoded))
             return logits
 
         try:

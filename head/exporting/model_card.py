@@ -19,9 +19,9 @@ from head.exporting.formats import FORMATS
 from head.exporting.full_model import ENCODED
 from head.exporting.licences import data_licence
 from head.exporting.licences import describe_weights
+from head.exporting.pixels import needs_pictures
 from head.exporting.score import STITCHED
 from head.exporting.score import Score
-from head.exporting.view_model import needs_pictures
 from head.run import Run
 
 USES = {

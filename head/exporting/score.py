@@ -20,8 +20,8 @@ from head.evaluating.metrics import top1
 from head.exporting.fresh import FreshProcess
 from head.exporting.parity import ParityError
 from head.exporting.parity import batch_size_of
-from head.exporting.view_model import ViewModel
-from head.exporting.view_model import needs_pictures
+from head.exporting.pixels import needs_pictures
+from head.view_model import ViewModel
 
 if TYPE_CHECKING:
     import keras
@@ -96,7 +96,7 @@ class ScoringSample:
             SourceError: If the pictures are not there any more.
         """
         if isinstance(model, ViewModel):
-            answers = [model.answer(b) for b in self.read_encoded()]
+            answers = [model.answer(b).mean(1) for b in self.read_encoded()]
         else:
             answers = [model.predict_on_batch(b) for b in self.read_batches()]
         return dataclasses.replace(

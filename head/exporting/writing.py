@@ -7,7 +7,7 @@ from embed.errors import PipelineError
 from head.exporting.formats import Format
 from head.exporting.formats import FormatError
 from head.exporting.full_model import FullModel
-from head.exporting.view_model import refuse_pixels
+from head.exporting.pixels import refuse_pixels
 
 MAX_SHOWN = 300  # Characters of what a converter says.
 

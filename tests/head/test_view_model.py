@@ -1,4 +1,4 @@
-"""Tests for `head.exporting.view_model`."""
+"""Tests for `head.view_model`."""
 
 import keras
 import pytest
@@ -7,12 +7,10 @@ import tensorflow as tf
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
 from embed.backbones.sized import SizedBackbones
-from head.exporting.formats import FormatError
-from head.exporting.view_model import ViewModel
-from head.exporting.view_model import needs_pictures
-from head.exporting.view_model import require_formats
+from embed.images import ImageDecoder
+from head.view_model import ViewModel
 
-MIRROR, MORE = ("plain", "flip"), ("plain", "center+flip")
+DECODER = ImageDecoder((32, 32))
 
 
 @pytest.fixture(name="backbones", scope="module")
@@ -29,7 +27,7 @@ def _backbones():
 def test_sizes_share_one_set_of_weights(backbones):
     """A graph of two sizes reads the variables of the first one alone."""
     head = keras.Sequential([keras.Input((1280,)), keras.layers.Dense(3)])
-    model = ViewModel(backbones, head, ["plain", "scale48"])
+    model = ViewModel(backbones, head, ["plain", "scale48"], DECODER)
 
     graph = tf.function(
         model.__call__, input_signature=[tf.TensorSpec((None,), tf.string)]
@@ -48,28 +46,10 @@ def test_all_calls_share_one_graph(backbones):
         are_eager.append(tf.executing_eagerly())
         return features
 
-    model = ViewModel(backbones, head, ["plain", "scale48"])
+    model = ViewModel(backbones, head, ["plain", "scale48"], DECODER)
     picture = tf.io.encode_png(tf.zeros((40, 40, 3), tf.uint8)).numpy()
 
     answers = [model.answer([picture] * number) for number in (1, 3)]
 
-    assert [len(answer) for answer in answers] == [1, 3]
+    assert [answer.shape for answer in answers] == [(1, 2, 1280), (3, 2, 1280)]
     assert are_eager == [False, False]  # Of each view once.
-
-
-def test_pixels_give_an_image_and_its_mirror():
-    """And no other view, of which they have not the pixels."""
-    assert not needs_pictures(("plain",))
-    assert not needs_pictures(MIRROR)
-    for name in ("center", "scale288", "top-left+flip"):
-        assert needs_pictures((*MIRROR, name))
-
-
-def test_formats_that_can_average_views_are_left():
-    """All for the mirror; for others those that decode pictures, or none."""
-    assert require_formats(("keras", "savedmodel"), MIRROR) == (
-        *("keras", "savedmodel"),
-    )
-    assert require_formats(("keras", "savedmodel"), MORE) == ("savedmodel",)
-    with pytest.raises(FormatError, match=r"keras model.*center\+flip, chosen"):
-        require_formats(("keras", "onnx"), MORE)
