@@ -7,6 +7,8 @@ from typing import Literal
 # A build would fail, would not but could do better, or all is well.
 Level = Literal["error", "warning", "ok"]
 
+MARK = ". "  # What is wrong comes first in our errors, then the advice.
+
 
 class UnknownError(Exception):
     """What a check needs to know could not be found out."""
@@ -58,6 +60,12 @@ def warn(detail: str, advice: str) -> Finding:
 def fail(detail: str, advice: str) -> Finding:
     """Returns the finding that a build would fail."""
     return Finding(detail, advice, "error")
+
+
+def refuse(problem: str) -> Finding:
+    """Returns the finding of an error that a build would end with."""
+    detail, _, advice = problem.partition(MARK)
+    return fail(detail, advice or "See to it and run the doctor again.")
 
 
 def count(number: int, noun: str) -> str:

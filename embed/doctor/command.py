@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from typing import Literal
 
 import typer
 
@@ -52,6 +53,22 @@ def run_doctor(
     views: Annotated[
         str | None, typer.Option(help="As of build-cache.")
     ] = None,
+    engine: Annotated[
+        Literal["auto", "tensorflow", "litert", "openvino"],
+        typer.Option(help="As of build-cache."),
+    ] = "auto",
+    precision: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="As of build-cache.")
+    ] = "float32",
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option(help="As of build-cache.")
+    ] = "float32",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="As of build-cache.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="As of build-cache.")
+    ] = None,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -96,6 +113,11 @@ def run_doctor(
             image_size=image_size or (None if backbone else chosen.image_size),
             views=views or chosen.views,
             artifacts_dir=artifacts,
+            limit=limit,
+            engine=engine,
+            precision=precision,
+            dtype=dtype,
+            cache_path=cache,
         )
         console.say(
             f"A build of {subject.dataset} with {subject.backbone}: trying "
@@ -104,7 +126,7 @@ def run_doctor(
         memory_before = free_memory()
         examination = Examination(
             run_probe(subject, is_verbose=verbose),
-            artifacts_dir=artifacts,
+            subject=subject,
             free_memory=memory_before,
         )
         checks = examination.run()

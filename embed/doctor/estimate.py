@@ -11,7 +11,7 @@ from embed.doctor.child import Facts
 from embed.doctor.rates import count_work
 from embed.memory import format_size
 
-FEATURE_BYTES = 4  # float32, the default of `--dtype`.
+FEATURE_BYTES = {"float32": 4, "float16": 2}  # Of `--dtype`.
 # Label, digests of the picture and of the row, and an id of some 30 letters.
 ROW_BYTES = 100
 COPIES = 2  # The blocks are there until the file that they make is whole.
@@ -67,8 +67,12 @@ class Estimate:
         )
 
 
-def make_estimate(facts: Facts) -> Estimate:
+def make_estimate(facts: Facts, dtype: str = "float32") -> Estimate:
     """Adds up what the probe found out.
+
+    Args:
+        facts: What the probe found out.
+        dtype: What features are stored in.
 
     Raises:
         UnknownError: If the dataset or the views are not known.
@@ -83,7 +87,7 @@ def make_estimate(facts: Facts) -> Estimate:
     rate = rates.get("rate") or backbone.get("rate")
     cache_bytes = seconds = None
     if num_images is not None and feature_dim is not None:
-        vector_bytes = feature_dim * FEATURE_BYTES
+        vector_bytes = feature_dim * FEATURE_BYTES[dtype]
         row_bytes = len(sides) * vector_bytes + ROW_BYTES
         cache_bytes = num_images * row_bytes
     if num_images is not None and rate:

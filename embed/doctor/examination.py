@@ -29,13 +29,11 @@ from embed.doctor.requirements import REASONS
 from embed.doctor.requirements import check_others
 from embed.doctor.requirements import check_package
 from embed.doctor.requirements import check_python
+from embed.doctor.room import check_cache_place
 from embed.doctor.room import check_disk
-from embed.doctor.room import check_folder
 from embed.doctor.room import check_memory
 from embed.doctor.room import count_free_bytes
-
-CACHES = "caches"  # As in `embed.artifacts`, which imports what may be broken.
-CHOOSE_FOLDER = "Choose a folder that can be written with `--artifacts DIR`"
+from embed.doctor.subject import Subject
 
 
 class Examination:
@@ -43,7 +41,7 @@ class Examination:
 
     Args:
         facts: What the probe found out.
-        artifacts_dir: Folder of everything written.
+        subject: What the build would be of.
         free_memory: Bytes that were free before the probe.
         count_free: Returns the bytes that are free on the disk of a folder.
     """
@@ -52,11 +50,11 @@ class Examination:
         self,
         facts: Facts,
         *,
-        artifacts_dir: Path,
+        subject: Subject,
         free_memory: int,
         count_free: Callable[[Path], int] = count_free_bytes,
     ) -> None:
-        self._facts, self._artifacts_dir = facts, artifacts_dir
+        self._facts, self._subject = facts, subject
         self._free_memory, self._count_free = free_memory, count_free
 
     @functools.cached_property
@@ -66,7 +64,7 @@ class Examination:
         Raises:
             UnknownError: If that is not known.
         """
-        return make_estimate(self._facts)
+        return make_estimate(self._facts, self._subject.dtype)
 
     def estimate_payload(self) -> dict[str, Any] | None:
         """Returns the estimate for `--json`, `None` if there is none."""
@@ -85,7 +83,8 @@ class Examination:
 
     def checks(self) -> dict[str, Callable[[], Finding]]:
         """Returns every check by its name."""
-        facts, get, folder = self._facts, self._facts.get, self._artifacts_dir
+        facts, get, subject = self._facts, self._facts.get, self._subject
+        folder = subject.caches_dir
         return {
             "python": check_python,
             **{n: functools.partial(check_package, n) for n in REASONS},
@@ -98,10 +97,12 @@ class Examination:
             "views": lambda: check_views(facts),
             "backbone": lambda: check_backbone(facts),
             "network": lambda: check_network(facts.urls()),
-            "artifacts folder": lambda: check_folder(
-                folder / CACHES, use="caches", advice=CHOOSE_FOLDER
+            "artifacts folder": lambda: check_cache_place(
+                subject.cache_path, folder
             ),
-            "builds": lambda: check_builds(get("builds"), folder),
+            "builds": lambda: check_builds(
+                get("builds"), subject.artifacts_dir
+            ),
             "hub cache": lambda: check_hub_cache(
                 get("hub cache"), facts.problem("backbone")
             ),

@@ -59,6 +59,7 @@ def look_at_dataset(subject: Subject) -> dict[str, Any]:
         label_from=subject.label_from,
         train_split=subject.train_split,
         test_split=subject.test_split,
+        limit=subject.limit,
     ).anchored()
     refusal, urls = call_offline(lambda: check_source(request))
     if refusal is not None and not urls:
@@ -99,27 +100,35 @@ def look_at_backbone(subject: Subject) -> dict[str, Any]:
     if not (urls := _find_missing_module(request)):
         backbone, urls = call_offline(lambda: load_backbone(request))
         if not isinstance(backbone, Exception):
-            facts = _measure(backbone) | {"measured": request.handle}
+            facts = _measure(backbone, subject) | {"measured": request.handle}
             return {"urls": [], "is_loaded": True, **facts}
         if not urls:
             raise backbone
+    missing = {"urls": urls, **_find_keeping(request)}
     stand_in = STAND_INS.get(request.handle, request.handle)
     if not stand_in.startswith(KERAS):
-        return {"urls": urls}
+        return missing
     # The speed does not depend on the weights.
     request = request.model_copy(
         update={"handle": stand_in, "weights": "random"}
     )
-    facts = _measure(load_backbone(request)) | {"measured": stand_in}
-    return {"urls": urls, "is_loaded": False, **facts}
+    facts = _measure(load_backbone(request), subject) | {"measured": stand_in}
+    return {**missing, "is_loaded": False, **facts}
 
 
 def _count_examples(builder: Any, request: "SourceRequest") -> dict[str, int]:
     """Returns how many images there are, without reading any."""
-    return {
+    counts = {
         split: builder.info.splits[name].num_examples
         for split, name in request.split_names.items()
     }
+    return _limit(counts, request)
+
+
+def _limit(counts: dict[str, int], request: "SourceRequest") -> dict[str, int]:
+    """Returns how many of so many images a build takes."""
+    most = request.limit
+    return {s: n if most is None else min(n, most) for s, n in counts.items()}
 
 
 def _look_at_unprepared(
@@ -131,8 +140,9 @@ def _look_at_unprepared(
     fetched = {url: int(i.size) for url, i in builder.url_infos.items()}
     hosts = {urlsplit(url).netloc: url for url in fetched}
     is_usual = not (request.train_split or request.test_split)
+    known = KNOWN_NUM_IMAGES.get(builder.name) if is_usual else None
     return {
-        "num_images": KNOWN_NUM_IMAGES.get(builder.name) if is_usual else None,
+        "num_images": _limit(known, request) if known else None,
         "urls": [PROBE_URL, *hosts.values()],
         "fetched_bytes": sum(fetched.values()),
         "folder": str(find_data_dir(request.data_dir)),
@@ -155,7 +165,32 @@ def _find_missing_module(request: "BackboneRequest") -> list[str]:
     return [] if is_kept else [address]
 
 
-def _measure(backbone: "Backbone") -> dict[str, Any]:
+def _find_keeping(request: "BackboneRequest") -> dict[str, str]:
+    """Returns the folder where what is fetched is kept, and how to name it.
+
+    Of Keras there is none to check: it takes another where its own cannot be
+    written. What Hugging Face fetches is left to it.
+    """
+    from embed.backbones import hub_folder
+    from embed.backbones import kaggle
+    from embed.backbones.handle import HUB
+    from embed.backbones.handle import KAGGLE
+    from embed.backbones.handle import KERAS_HUB
+    from embed.backbones.handle import parse_handle
+
+    handle = parse_handle(request.handle)
+    if handle.kind == HUB:
+        folder, variable = hub_folder.find_folder(), hub_folder.CACHE_VARIABLE
+    elif handle.kind == KAGGLE or (
+        handle.kind == KERAS_HUB and not handle.place.startswith("hf://")
+    ):
+        folder, variable = kaggle.find_folder(), kaggle.CACHE_VARIABLE
+    else:
+        return {}
+    return {"folder": str(folder), "variable": variable}
+
+
+def _measure(backbone: "Backbone", subject: Subject) -> dict[str, Any]:
     """Runs a backbone for a second, on the first engine that can."""
     import numpy as np
 
@@ -171,9 +206,10 @@ def _measure(backbone: "Backbone") -> dict[str, Any]:
         "feature_dim": backbone.feature_dim,
         "image_size": height,
     }
-    for name in list_candidates("auto", "float32"):
+    precision = subject.precision
+    for name in list_candidates(subject.engine, precision):
         try:
-            engine = create_engine(name, backbone)
+            engine = create_engine(name, backbone, precision)
             engine(images[:1])
         except Exception:  # noqa: S112  As in a build, the next is tried.
             continue

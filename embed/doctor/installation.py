@@ -6,6 +6,7 @@ from typing import Any
 
 from embed.doctor.check import Finding
 from embed.doctor.check import fail
+from embed.doctor.check import refuse
 from embed.doctor.check import warn
 from embed.doctor.child import Facts
 
@@ -72,7 +73,9 @@ def check_gpu(part: dict[str, Any]) -> Finding:
 
 
 def check_engine(part: dict[str, Any]) -> Finding:
-    """Says which engine `--engine auto` would take, and why."""
+    """Says which engine a build would take, and why."""
+    if refusal := part.get("refusal"):
+        return refuse(refusal)
     candidates, failed = part["candidates"], part["failed"]
     able = [name for name in candidates if name not in failed]
     absent = [name for name in part["known"] if name not in part["installed"]]
@@ -81,6 +84,8 @@ def check_engine(part: dict[str, Any]) -> Finding:
             f"none can be imported: {failed}",
             REINSTALL,
         )
+    if part.get("is_chosen"):
+        return Finding(f"{able[0]}, as `--engine` says")
     if failed:
         problems = [f"{name}: {reason}" for name, reason in failed.items()]
         return warn(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from embed.doctor.check import Finding
 from embed.doctor.check import fail
+from embed.doctor.check import refuse
 from embed.doctor.child import Facts
 from embed.doctor.room import check_folder
 from embed.doctor.room import count_free_bytes
@@ -11,14 +12,12 @@ from embed.memory import format_size
 
 COPIES = 2  # What was fetched, and what TFDS prepares of it, of about its size.
 CHOOSE_DATA_DIR = "Choose another folder with `--data-dir DIR` or TFDS_DATA_DIR"
-CHOOSE_HUB_CACHE = "Choose another folder with TFHUB_CACHE_DIR=DIR"
-MARK = ". "  # What is wrong comes first in our errors, then the advice.
 
 
 def check_dataset(facts: Facts) -> Finding:
     """Reports a dataset that a build would refuse or cannot keep."""
     if problem := facts.problem("dataset"):
-        return _refuse(problem)
+        return refuse(problem)
     part = facts.get("dataset")
     counts = part["num_images"] or {}
     images = " and ".join(f"{n:,} {split}" for split, n in counts.items())
@@ -47,7 +46,7 @@ def check_dataset(facts: Facts) -> Finding:
 def check_views(facts: Facts) -> Finding:
     """Reports views that a build would refuse."""
     if problem := facts.problem("views"):
-        return _refuse(problem)
+        return refuse(problem)
     sides = facts.get("views")["sides"]
     own = ", ".join(str(side) for side in sorted({s for s in sides if s}))
     return Finding(f"{len(sides)}{f', some at {own} px' if own else ''}")
@@ -56,20 +55,16 @@ def check_views(facts: Facts) -> Finding:
 def check_backbone(facts: Facts) -> Finding:
     """Reports a backbone that a build would refuse or cannot keep."""
     if problem := facts.problem("backbone"):
-        return _refuse(problem)
+        return refuse(problem)
     part = facts.get("backbone")
     if not part["urls"]:
         return Finding(f"{part['feature_dim']:,} features, loaded from here")
-    hub_folder = facts.parts.get("hub cache", {}).get("folder")
-    if hub_folder:
+    if folder := part.get("folder"):
         written = check_folder(
-            Path(hub_folder), use="modules", advice=CHOOSE_HUB_CACHE
+            Path(folder),
+            use="the backbone",
+            advice=f"Choose another folder with {part['variable']}=DIR",
         )
         if written.level != "ok":
             return written
     return Finding("to be fetched")
-
-
-def _refuse(problem: str) -> Finding:
-    detail, _, advice = problem.partition(MARK)
-    return fail(detail, advice or "See to it and run the doctor again.")

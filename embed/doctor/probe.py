@@ -60,7 +60,7 @@ def main(text: str) -> None:
         "datasets": lambda: look_at_datasets(subject.data_dir),
         "keras": _look_at_keras,
         "devices": _look_at_devices,
-        "engines": _look_at_engines,
+        "engines": lambda: _look_at_engines(subject),
         "views": lambda: look_at_views(subject),
         "dataset": lambda: look_at_dataset(subject),
         "backbone": lambda: look_at_backbone(subject),
@@ -109,12 +109,17 @@ def _look_at_devices() -> dict[str, Any]:
     }
 
 
-def _look_at_engines() -> dict[str, Any]:
+def _look_at_engines(subject: Subject) -> dict[str, Any]:
     """Imports those that are installed, and those alone."""
     from embed.engines import ENGINES
     from embed.engines import is_installed
     from embed.engines import list_candidates
+    from embed.errors import EngineError
 
+    try:
+        candidates = list_candidates(subject.engine, subject.precision)
+    except EngineError as error:  # What is asked for, no fault of others.
+        return {"refusal": _in_words(error)}
     installed = [name for name in ENGINES if is_installed(name)]
     failed = {}
     for name in installed:
@@ -126,7 +131,8 @@ def _look_at_engines() -> dict[str, Any]:
         "known": list(ENGINES),
         "installed": installed,
         "failed": failed,
-        "candidates": list_candidates("auto", "float32"),
+        "candidates": candidates,
+        "is_chosen": subject.engine != "auto",
     }
 
 

@@ -33,7 +33,7 @@ def look_at_rates(subject: Subject, image_size: int | None) -> dict[str, Any]:
             and made.backbone.cut == subject.cut
             and side == image_size
             and made.host == host_name()
-            and spec.precision == "float32"
+            and spec.precision == subject.precision
         )
         is_measured = made.seconds.get("pass", 0.0) >= MIN_SECONDS
         if is_like and is_measured and made.views_per_second:

@@ -11,6 +11,8 @@ from embed.doctor.check import warn
 from embed.doctor.estimate import Estimate
 from embed.memory import format_size
 
+CHOOSE_FOLDER = "Choose a folder that can be written with `--artifacts DIR`"
+CHOOSE_CACHE = "Choose a file that can be written with `--cache PATH`"
 PROBE_BYTES = 4096  # One page: a full disk takes a file, and no page of it.
 
 
@@ -37,6 +39,20 @@ def check_folder(folder: Path, *, use: str, advice: str) -> Finding:
     return Finding(f"{folder} can be written")
 
 
+def check_cache_place(cache_path: Path | None, folder: Path) -> Finding:
+    """Tries to write where the cache would go.
+
+    Args:
+        cache_path: What `--cache` names, if anything.
+        folder: Where the cache goes.
+    """
+    if cache_path is None:
+        return check_folder(folder, use="caches", advice=CHOOSE_FOLDER)
+    if cache_path.is_dir():
+        return fail(f"{cache_path} is a folder", CHOOSE_CACHE)
+    return check_folder(folder, use="the cache", advice=CHOOSE_CACHE)
+
+
 def check_disk(estimate: Estimate, folder: Path, free_bytes: int) -> Finding:
     """Compares what is free with what a build takes until it is finished.
 
@@ -53,7 +69,8 @@ def check_disk(estimate: Estimate, folder: Path, free_bytes: int) -> Finding:
         return fail(
             f"{free}, and {needed}",
             "Make room (`python -m embed prune` removes caches that nothing "
-            "refers to), or choose another disk with `--artifacts DIR`",
+            "refers to), or choose another disk with `--artifacts DIR` or "
+            "`--cache PATH`",
         )
     return Finding(f"{free}; {needed}")
 

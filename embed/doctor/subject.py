@@ -4,6 +4,8 @@ import dataclasses
 import json
 from pathlib import Path
 
+CACHES = "caches"  # As in `embed.artifacts`, which imports what may be broken.
+
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
@@ -22,6 +24,11 @@ class Subject:
         image_size: Height and width in pixels; `None` for the backbone's.
         views: What `--views` accepts.
         artifacts_dir: Folder of everything written.
+        limit: Largest number of images a split; `None` for all.
+        engine: What runs the backbone, or `auto`.
+        precision: What it computes in.
+        dtype: What features are stored in.
+        cache_path: Where the cache goes; `None` for the usual place.
     """
 
     dataset: str
@@ -36,6 +43,18 @@ class Subject:
     train_split: str | None = None
     test_split: str | None = None
     cut: str | None = None
+    limit: int | None = None
+    engine: str = "auto"
+    precision: str = "float32"
+    dtype: str = "float32"
+    cache_path: Path | None = None
+
+    @property
+    def caches_dir(self) -> Path:
+        """Folder that the cache goes to."""
+        if self.cache_path is not None:
+            return self.cache_path.parent
+        return self.artifacts_dir / CACHES
 
     def to_json(self) -> str:
         """Returns it for a child process."""
@@ -45,4 +64,7 @@ class Subject:
     def from_json(cls, text: str) -> "Subject":
         """Reads what `to_json` returned."""
         fields = json.loads(text)
-        return cls(**{**fields, "artifacts_dir": Path(fields["artifacts_dir"])})
+        for name in ("artifacts_dir", "cache_path"):
+            if fields[name] is not None:
+                fields[name] = Path(fields[name])
+        return cls(**fields)

@@ -60,6 +60,24 @@ def test_a_build_that_would_work(run_command, options, hub_dir, tmp_path):
     assert not (tmp_path / "artifacts").exists()
 
 
+def test_the_options_of_a_build_are_taken(run_command, options, tmp_path):
+    """Fewer images, an engine, halves and a place of its own are judged."""
+    process = run_command(
+        *options,
+        *("--limit", "10", "--engine", "tensorflow", "--dtype", "float16"),
+        *("--precision", "bfloat16", "--cache", tmp_path / "mine" / "a.h5"),
+        "--json",
+    )
+
+    assert process.returncode == 0, process.stderr
+    payload, checks = read(process)
+    assert checks["dataset"]["detail"] == "10 train and 10 test images, here"
+    assert checks["engine"]["detail"] == "tensorflow, as `--engine` says"
+    assert f"{tmp_path / 'mine'} can" in checks["artifacts folder"]["detail"]
+    assert payload["estimate"]["cache_bytes"] == 20 * (2 * 4 * 2 + 100)
+    assert not (tmp_path / "mine").exists()
+
+
 def test_a_broken_installation(
     make_site, run_python, options, hub_dir, closed_address, tmp_path
 ):

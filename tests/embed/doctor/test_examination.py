@@ -1,5 +1,7 @@
 """Tests for `embed.doctor.examination`."""
 
+import dataclasses
+
 import pytest
 
 from embed.doctor.child import Facts
@@ -9,13 +11,13 @@ FREE_BYTES = 10_000
 
 
 @pytest.fixture(name="examine")
-def _examine(tmp_path):
+def _examine(subject):
     """Makes every check of some facts; returns the findings by name."""
 
-    def examine(**parts):
+    def examine(options=None, **parts):
         examination = Examination(
             Facts({name.replace("_", " "): p for name, p in parts.items()}),
-            artifacts_dir=tmp_path / "artifacts",
+            subject=dataclasses.replace(subject, **(options or {})),
             free_memory=10**12,
             count_free=lambda folder: FREE_BYTES,
         )
@@ -106,3 +108,55 @@ def test_a_disk_too_small_for_the_build(examine, num_images, level):
     assert findings["disk"].level == level
     assert ("--artifacts DIR" in findings["disk"].advice) == (level == "error")
     assert findings["memory"].level == "ok"
+
+
+def test_half_the_bytes_take_half_the_disk(examine):
+    """30 rows of 100 bytes and 25 halves twice are 9 kB: they fit."""
+    findings = examine(
+        {"dtype": "float16"},
+        dataset={"num_images": {"train": 30}, "urls": []},
+        views={"sides": [None]},
+        backbone={"urls": [], "feature_dim": 25},
+    )
+
+    assert findings["disk"].level == "ok"
+
+
+def test_the_place_of_the_cache_is_looked_at(examine, tmp_path):
+    """That of `--cache`, and not the folder of artifacts."""
+    (tmp_path / "file").touch()
+    elsewhere = examine({"cache_path": tmp_path / "file" / "a.h5"})
+    folder = examine({"cache_path": tmp_path})
+    good = examine({"cache_path": tmp_path / "new" / "a.h5"})
+
+    assert elsewhere["artifacts folder"].level == "error"
+    assert "--cache PATH" in elsewhere["artifacts folder"].advice
+    assert folder["artifacts folder"].level == "error"
+    assert good["artifacts folder"].level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("place", "level"), [(None, "ok"), ("new", "ok"), ("file/new", "error")]
+)
+def test_where_a_backbone_is_kept(examine, tmp_path, place, level):
+    """Of each kind its own folder; that of TF-Hub is for its modules alone."""
+    (tmp_path / "file").touch()
+    part = {"urls": ["https://example.com"]}
+    if place:
+        part["folder"] = str(tmp_path / place)
+        part["variable"] = "KAGGLEHUB_CACHE"
+
+    found = examine(
+        backbone=part, hub_cache={"folder": str(tmp_path / "file" / "hub")}
+    )["backbone"]
+
+    assert found.level == level
+    assert ("KAGGLEHUB_CACHE=DIR" in found.advice) == (level == "error")
+
+
+def test_an_engine_that_a_build_would_refuse(examine):
+    """It is refused here too, with the same words."""
+    finding = examine(engines={"refusal": "The engine x does not. Take y."})
+
+    assert finding["engine"].level == "error"
+    assert finding["engine"].advice == "Take y."
