@@ -4,6 +4,8 @@ Runs in the child process. What is there is opened as a build would open it;
 of what is not, it is said where a build would fetch it.
 """
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,12 +21,13 @@ if TYPE_CHECKING:
     from embed.backbones import BackboneRequest
     from embed.sources import SourceRequest
 
-TFDS, KERAS = "tfds", "keras:"
+TFDS, HF, KERAS = "tfds", "hf", "keras:"
 # TFDS says how many images a set has once it is prepared. Of this one:
 # https://www.tensorflow.org/datasets/catalog/oxford_iiit_pet
 KNOWN_NUM_IMAGES = {"oxford_iiit_pet": {"train": 3_680, "test": 3_669}}
 # The same network, to be measured in the place of one that is not here.
 STAND_INS = {f"hub:{HUB_MODULE}": f"{KERAS}MobileNetV2?alpha=1.4"}
+MOST_CONVERTED_BYTES = 1_000_000_000  # Written and removed: some seconds.
 MOST_BYTES = 5_000_000_000  # TFDS reads all of it for ids: a minute or so.
 TRIAL_SECONDS = 1.0
 NUM_TRIAL_IMAGES = 32  # As many as the reference runs in a batch.
@@ -49,7 +52,6 @@ def look_at_dataset(subject: Subject) -> dict[str, Any]:
     """
     from embed.sources import SourceRequest
     from embed.sources import check_source
-    from embed.sources import open_source
     from embed.sources.tfds import find_builder
 
     request = SourceRequest(
@@ -71,6 +73,18 @@ def look_at_dataset(subject: Subject) -> dict[str, Any]:
         if builder.info.dataset_size > MOST_BYTES:
             counts = _count_examples(builder, request)
             return {"num_images": counts, "urls": []}
+    if _is_converted(request):
+        if _count_bytes(Path(request.name)) > MOST_CONVERTED_BYTES:
+            return {"num_images": None, "urls": []}
+        with tempfile.TemporaryDirectory() as folder:
+            return _open(request.model_copy(update={"data_dir": folder}))
+    return _open(request)
+
+
+def _open(request: "SourceRequest") -> dict[str, Any]:
+    """Counts the images of a dataset, or says what would be fetched."""
+    from embed.sources import open_source
+
     source, urls = call_offline(lambda: open_source(request))
     if not isinstance(source, Exception):
         counts = {name: len(i.labels) for name, i in source.splits.items()}
@@ -114,6 +128,23 @@ def look_at_backbone(subject: Subject) -> dict[str, Any]:
     )
     facts = _measure(load_backbone(request), subject) | {"measured": stand_in}
     return {**missing, "is_loaded": False, **facts}
+
+
+def _is_converted(request: "SourceRequest") -> bool:
+    """Tells whether opening a dataset would write all of it once more.
+
+    `datasets` does that with Parquet files, in a folder of its own.
+    """
+    from embed.sources.hf_loading import SAVED_FILES
+
+    path = Path(request.name)
+    is_saved = any((path / name).is_file() for name in SAVED_FILES)
+    return request.kind == HF and request.is_local and not is_saved
+
+
+def _count_bytes(path: Path) -> int:
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _count_examples(builder: Any, request: "SourceRequest") -> dict[str, int]:

@@ -22,7 +22,7 @@ def check_dataset(facts: Facts) -> Finding:
     counts = part["num_images"] or {}
     images = " and ".join(f"{n:,} {split}" for split, n in counts.items())
     if not part["urls"]:
-        return Finding(f"{images} images, here")
+        return Finding(f"{images or 'unknown'} images, here")
     if folder := part.get("folder"):
         written = check_folder(
             Path(folder), use="the dataset", advice=CHOOSE_DATA_DIR
