@@ -18,6 +18,7 @@ from embed.backbones.handle import KERAS_HUB
 from embed.backbones.known import APPLICATIONS
 from embed.backbones.known import KERAS_HUB_PRESETS
 from embed.backbones.known import MODULES
+from embed.backbones.rate import rate_here
 from embed.cache import FeatureCache
 
 TABLE_WIDTH = 200  # Characters: handles are never cut.
@@ -154,9 +155,9 @@ def _newest_first(artifacts_dir: Path) -> Iterator[FeatureCache]:
 
 
 def _measure(cache: FeatureCache) -> Measured | None:
-    """Returns how fast a cache was built; `None` if that is not recorded."""
+    """Returns how fast a cache was built here; `None` if that is not known."""
     made = cache.provenance
-    rate = made.views_per_second
+    rate = rate_here(cache)
     is_of_one_size = not any(OWN_SIZE in view for view in cache.spec.views)
     if rate is None or not is_of_one_size:
         return None

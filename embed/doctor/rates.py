@@ -5,8 +5,6 @@ from typing import Any
 
 from embed.doctor.subject import Subject
 
-MIN_SECONDS = 1.0  # Of a pass: less is no measurement.
-
 
 def look_at_rates(subject: Subject, image_size: int | None) -> dict[str, Any]:
     """Returns the rate of the newest cache of a backbone, if there is one.
@@ -19,8 +17,8 @@ def look_at_rates(subject: Subject, image_size: int | None) -> dict[str, Any]:
     """
     from embed.artifacts import iterate_caches
     from embed.backbones.handle import parse_handle
+    from embed.backbones.rate import rate_here
     from embed.cache import FeatureCache
-    from embed.provenance import host_name
 
     handle = str(parse_handle(subject.backbone).anchored())
     for path, cache in iterate_caches(subject.artifacts_dir):
@@ -32,14 +30,12 @@ def look_at_rates(subject: Subject, image_size: int | None) -> dict[str, Any]:
             made.backbone.handle == handle
             and made.backbone.cut == subject.cut
             and side == image_size
-            and made.host == host_name()
             and spec.precision == subject.precision
         )
-        is_measured = made.seconds.get("pass", 0.0) >= MIN_SECONDS
-        if is_like and is_measured and made.views_per_second:
+        if is_like and (rate := rate_here(cache)):
             share = count_work(find_sides(spec.views), side) / len(spec.views)
             return {
-                "rate": share * made.views_per_second,
+                "rate": share * rate,
                 "cache": path.name,
                 "engine": made.engine,
                 "feature_dim": cache.feature_dim,

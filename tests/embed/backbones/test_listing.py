@@ -2,9 +2,14 @@
 
 import json
 
+import pytest
+
 from embed.backbones.known import APPLICATIONS
 from embed.backbones.listing import draw_table
 from embed.backbones.listing import list_backbones
+from embed.provenance import host_name
+from tests.drawn_caches import PROVENANCE
+from tests.drawn_caches import write_drawn_cache
 
 
 def by_handle(rows):
@@ -47,15 +52,47 @@ def test_what_was_used_here_has_its_speed(draw_cache, tmp_path):
     assert row.measured is None  # These caches were drawn, not computed.
 
 
-def test_a_speed_is_that_of_a_build(tiny_cache, tmp_path):
-    """Rate, size, engine and precision, in the table and in the row."""
-    row = by_handle(list_backbones(tmp_path / "artifacts"))["hub:local"]
+def built(*, host=None, seconds=4.0):
+    """Returns what is recorded of a build of 200 views."""
+    attempt = PROVENANCE.attempts[-1].model_copy(update={"num_views": 200})
+    return PROVENANCE.model_copy(
+        update={
+            "host": host or host_name(),
+            "seconds": {"pass": seconds},
+            "attempts": (attempt,),
+        }
+    )
 
-    provenance = tiny_cache.provenance
-    expected = provenance.attempts[-1].num_views / provenance.seconds["pass"]
-    assert row.measured.views_per_second == expected
+
+def test_a_speed_is_that_of_a_build(tmp_path):
+    """Rate, size, engine and precision, in the table and in the row."""
+    (tmp_path / "caches").mkdir()
+    write_drawn_cache(
+        tmp_path / "caches" / "a.h5",
+        backbone="hub:local",
+        provenance=built(),
+    )
+
+    row = by_handle(list_backbones(tmp_path, "hub")).pop("hub:local")
+
+    assert row.measured.views_per_second == 50
     assert (row.measured.side, row.measured.engine) == (8, "tensorflow")
-    assert f"{expected:,.0f} at 8 px (tensorflow, float32)" in draw_table([row])
+    assert "50 at 8 px (tensorflow, float32)" in draw_table([row])
+
+
+@pytest.mark.parametrize(
+    "made", [built(host="another"), built(seconds=0.5)], ids=["host", "short"]
+)
+def test_no_speed_is_better_than_a_wrong_one(tmp_path, made):
+    """Of another machine, or of a pass too short, there is none."""
+    (tmp_path / "caches").mkdir()
+    write_drawn_cache(
+        tmp_path / "caches" / "a.h5", backbone="hub:local", provenance=made
+    )
+
+    row = by_handle(list_backbones(tmp_path, "hub")).pop("hub:local")
+
+    assert row.measured is None
 
 
 def test_the_command_prints_one_object(run_command):
