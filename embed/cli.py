@@ -10,7 +10,7 @@ from typing import Literal
 
 import typer
 
-from embed.backbones_command import run_backbones
+from embed.catalogue.command import run_backbones
 from embed.console import DEFAULT_ARTIFACTS
 from embed.console import ArtifactsOption
 from embed.console import JsonOption

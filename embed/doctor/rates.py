@@ -17,8 +17,8 @@ def look_at_rates(subject: Subject, image_size: int | None) -> dict[str, Any]:
     """
     from embed.artifacts import iterate_caches
     from embed.backbones.handle import parse_handle
-    from embed.backbones.rate import rate_here
     from embed.cache import FeatureCache
+    from embed.catalogue.rate import rate_here
 
     handle = str(parse_handle(subject.backbone).anchored())
     for path, cache in iterate_caches(subject.artifacts_dir):

@@ -37,9 +37,9 @@ def run_backbones(
     with command(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
-        from embed.backbones.listing import draw_table
-        from embed.backbones.listing import list_backbones
-        from embed.backbones.listing import to_payload
+        from embed.catalogue.listing import draw_table
+        from embed.catalogue.listing import list_backbones
+        from embed.catalogue.listing import to_payload
 
         rows = list_backbones(artifacts, kind)
         if kind is None:

@@ -18,8 +18,8 @@ from embed.backbones.handle import KERAS_HUB
 from embed.backbones.known import APPLICATIONS
 from embed.backbones.known import KERAS_HUB_PRESETS
 from embed.backbones.known import MODULES
-from embed.backbones.rate import rate_here
 from embed.cache import FeatureCache
+from embed.catalogue.rate import rate_here
 
 TABLE_WIDTH = 200  # Characters: handles are never cut.
 MANY = KERAS_HUB  # Listed on request alone.

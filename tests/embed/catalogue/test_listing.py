@@ -5,8 +5,8 @@ import json
 import pytest
 
 from embed.backbones.known import APPLICATIONS
-from embed.backbones.listing import draw_table
-from embed.backbones.listing import list_backbones
+from embed.catalogue.listing import draw_table
+from embed.catalogue.listing import list_backbones
 from embed.provenance import host_name
 from tests.drawn_caches import PROVENANCE
 from tests.drawn_caches import write_drawn_cache
