@@ -5,6 +5,10 @@ In `comparisons/NAME/`, beside the caches:
     comparison.png     accuracy against the rate of the backbone
     comparison.json    a `CacheComparison`; written last
 
+and in `comparisons/.building/NAME/`, until all caches have been judged:
+
+    NUMBER.json        a `FinishedContest`, from which a comparison goes on
+
 Every cache gets the same recipe and the same seeds. A head that was searched
 on one of them would be ahead by its luck on the very images that judge. Whether
 an image is in the validation split depends on its id alone, so that all heads
@@ -12,15 +16,18 @@ answer the same ones. The test split chooses nothing, and is not read.
 """
 
 import hashlib
-import time
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pydantic
 
+from embed.artifacts import BUILDING
+from embed.artifacts import make_folder
 from embed.artifacts import replace_folder
 from embed.artifacts import touch
+from embed.artifacts import write_text
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.errors import PipelineError
@@ -31,6 +38,7 @@ from tune.comparing.contest import Contest
 from tune.comparing.pictures import require_same_pictures
 from tune.comparing.record import CacheComparison
 from tune.comparing.record import Contestant
+from tune.comparing.record import FinishedContest
 
 COMPARISONS = "comparisons"
 RECORD, PICTURE = "comparison.json", "comparison.png"
@@ -82,13 +90,18 @@ def compare_heads(
         console.say(f"The comparison {folder} is of exactly this already.")
         touch(folder / RECORD)
         return folder, _read(folder / RECORD, caches)
-    comparison = _compare(caches, spec, seeds, memory_limit, console)
+    parts_dir = artifacts_dir / COMPARISONS / BUILDING / folder.name
+    if is_overwrite:
+        shutil.rmtree(parts_dir, ignore_errors=True)
+    make_folder(parts_dir)
+    comparison = _compare(caches, spec, seeds, memory_limit, parts_dir, console)
     from tune.comparing.plot import draw_comparison
 
     with replace_folder(folder) as part:
         draw_comparison(comparison, part / PICTURE)
         text = comparison.model_dump_json(indent=2)
         (part / RECORD).write_text(text, "utf-8")
+    shutil.rmtree(parts_dir, ignore_errors=True)
     return folder, comparison
 
 
@@ -97,51 +110,58 @@ def _compare(
     spec: HeadSpec,
     seeds: Sequence[int],
     memory_limit: int | None,
+    parts_dir: Path,
     console: Console,
 ) -> CacheComparison:
-    began = time.monotonic()
-    contestants: list[Contestant] = []
-    first: np.ndarray | None = None
-    num_val = 0
-    num_epochs = sum(member.epochs for member in spec.members)
-    total = len(caches) * len(seeds) * num_epochs
+    finished: list[FinishedContest] = []
+    num_epochs = len(seeds) * sum(member.epochs for member in spec.members)
+    total = len(caches) * num_epochs
     with console.progress("Training", total, "epochs") as progress:
-        for cache in caches:
-            console.say(f"Cache: {cache.path}.")
-            contest = Contest(
-                cache, spec, memory_limit=memory_limit, console=console
-            )
-            for seed in seeds:
-                contest.train(seed, lambda _: progress.advance())
-            drawn = contest.resample()
-            found = contest.judge(drawn)
-            if first is None:
-                first, num_val = drawn, contest.num_val
+        for number, cache in enumerate(caches):
+            path = parts_dir / f"{number}.json"
+            found = _read_finished(path)
+            if found is not None:
+                console.say(f"Cache: {cache.path}, judged before.")
+                progress.advance(num_epochs)
             else:
-                found = _add_difference(found, contestants[0], drawn - first)
-            contestants.append(found)
-            del contest  # Its rows, before those of the next are read.
-    return CacheComparison(
+                console.say(f"Cache: {cache.path}.")
+                contest = Contest(
+                    cache, spec, memory_limit=memory_limit, console=console
+                )
+                found = contest.finish(seeds, lambda _: progress.advance())
+                del contest  # Its rows, before those of the next are read.
+                write_text(path, found.model_dump_json())
+            finished.append(found)
+    first = finished[0]
+    comparison = CacheComparison(
         spec=spec,
         seeds=tuple(seeds),
-        num_val=num_val,
-        caches=tuple(contestants),
-        seconds=time.monotonic() - began,
+        num_val=first.num_val,
+        caches=(
+            first.contestant,
+            *(_add_difference(found, first) for found in finished[1:]),
+        ),
+        seconds=sum(found.seconds for found in finished),
     )
+    return _move(comparison, caches)
+
+
+def _read_finished(path: Path) -> FinishedContest | None:
+    """Reads what an interrupted comparison kept, where that can be read."""
+    try:
+        return FinishedContest.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _add_difference(
-    found: Contestant, first: Contestant, drawn: np.ndarray
+    found: FinishedContest, first: FinishedContest
 ) -> Contestant:
-    """Returns a contestant with its difference to the first.
-
-    Args:
-        found: How the head does.
-        first: The same on the first cache.
-        drawn: Difference of the two on each draw of images.
-    """
-    difference = found.val_accuracy - first.val_accuracy
-    return found.model_copy(
+    """Returns a contestant with its difference to the first."""
+    contestant = found.contestant
+    difference = contestant.val_accuracy - first.contestant.val_accuracy
+    drawn = np.subtract(found.drawn, first.drawn)
+    return contestant.model_copy(
         update={
             "difference": difference,
             "difference_interval": find_interval(drawn, difference),
@@ -150,7 +170,7 @@ def _add_difference(
 
 
 def _read(path: Path, caches: Sequence[FeatureCache]) -> CacheComparison:
-    """Reads what was compared; the caches may lie elsewhere by now."""
+    """Reads what was compared."""
     try:
         found = CacheComparison.model_validate_json(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, pydantic.ValidationError) as error:
@@ -159,11 +179,18 @@ def _read(path: Path, caches: Sequence[FeatureCache]) -> CacheComparison:
             f"{sorted(CacheComparison.model_fields)}. Received: {error}. Run "
             "the command again with `--overwrite`."
         ) from error
+    return _move(found, caches)
+
+
+def _move(
+    comparison: CacheComparison, caches: Sequence[FeatureCache]
+) -> CacheComparison:
+    """Returns a comparison of caches that may lie elsewhere by now."""
     moved = [
         contestant.model_copy(update={"cache": str(cache.path)})
-        for contestant, cache in zip(found.caches, caches, strict=True)
+        for contestant, cache in zip(comparison.caches, caches, strict=True)
     ]
-    return found.model_copy(update={"caches": tuple(moved)})
+    return comparison.model_copy(update={"caches": tuple(moved)})
 
 
 def _name(

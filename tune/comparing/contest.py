@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from tune.baseline_file import NOT_IN_MEMORY
 from tune.baseline_file import find_obstacle
 from tune.baselines import run_baselines
 from tune.comparing.record import Contestant
+from tune.comparing.record import FinishedContest
 
 RIDGE = "ridge"  # In closed form: no learning rate, no seed, no luck.
 
@@ -58,6 +60,25 @@ class Contest:
     def num_val(self) -> int:
         """Number of validation images."""
         return len(self._val)
+
+    def finish(
+        self, seeds: Sequence[int], on_epoch: OnEpoch
+    ) -> FinishedContest:
+        """Trains with all seeds, and returns what came of it.
+
+        Raises:
+            DivergedError: If the loss became infinite or no number.
+        """
+        began = time.monotonic()
+        for seed in seeds:
+            self.train(seed, on_epoch)
+        drawn = self.resample()
+        return FinishedContest(
+            contestant=self.judge(drawn),
+            drawn=tuple(drawn.tolist()),
+            num_val=self.num_val,
+            seconds=time.monotonic() - began,
+        )
 
     def train(self, seed: int, on_epoch: OnEpoch) -> None:
         """Trains the head once, and keeps what it says of every view.

@@ -74,3 +74,19 @@ class CacheComparison(pydantic.BaseModel, frozen=True, extra="forbid"):
     num_val: int
     caches: tuple[Contestant, ...]
     seconds: float
+
+
+class FinishedContest(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """How one cache did, kept until all have: a comparison goes on from it.
+
+    Args:
+        contestant: Its figures, but for the difference to the first.
+        drawn: Accuracy on each draw of images.
+        num_val: Validation images.
+        seconds: Of its trainings and figures.
+    """
+
+    contestant: Contestant
+    drawn: tuple[float, ...]
+    num_val: int
+    seconds: float

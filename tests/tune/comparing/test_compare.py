@@ -8,6 +8,7 @@ from embed.errors import PipelineError
 from embed.splits import split_train
 from head.spec import HeadSpec
 from head.training.train import train_head
+from tests.stopping_console import StoppingConsole
 from tune.comparing.compare import PICTURE
 from tune.comparing.compare import RECORD
 from tune.comparing.compare import compare_heads
@@ -153,3 +154,22 @@ def test_each_cache_is_named_while_it_is_trained_on(pair, compare, capsys):
 
     text = capsys.readouterr().err
     assert [str(c.path) in text for c in pair] == [True, True]
+
+
+def test_an_interrupted_comparison_goes_on(pair, compare, capsys):
+    """A cache that has been judged is not judged again, to the same end."""
+    num_epochs = QUICK.epochs * len(SEEDS)
+    with pytest.raises(KeyboardInterrupt):
+        compare(pair, console=StoppingConsole(num_epochs + 1))
+
+    folder, resumed = compare(pair, console=Console())
+
+    said = capsys.readouterr().err
+    assert f"Cache: {pair[0].path}, judged before." in said
+    assert f"Cache: {pair[1].path}.\n" in said
+    assert list((folder.parent / ".building").iterdir()) == []
+    _, whole = compare(pair, is_overwrite=True)
+    timed = {"train_seconds": 0.0}
+    assert [c.model_copy(update=timed) for c in resumed.caches] == [
+        c.model_copy(update=timed) for c in whole.caches
+    ]
