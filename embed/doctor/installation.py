@@ -95,7 +95,7 @@ def check_engine(part: dict[str, Any]) -> Finding:
     if len(able) > 1:
         return Finding(
             f"{able[0]}, or whichever of {', '.join(able)} is the fastest in a "
-            "trial, where the pass takes longer than a minute"
+            "trial, where the pass takes longer than 5 minutes"
         )
     if absent and part["installed"] == able:
         return warn(

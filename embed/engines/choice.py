@@ -18,9 +18,9 @@ from embed.errors import EngineError
 
 TRIAL_SECONDS = 1.0
 GLANCE_SECONDS = 0.2  # Enough to know whether the pass is short.
-# Converting a backbone and trying it takes a few seconds an engine. A shorter
-# pass has no use for it: engines differ by a tenth.
-WORTH_SECONDS = 60.0
+# Converting a backbone and trying it takes 3 to 6 s an engine, and engines
+# differ by a tenth: a pass of 5 minutes may gain what that costs.
+WORTH_SECONDS = 300.0
 # By how much an engine must be faster than one that is tried before it: trials
 # differ by a few hundredths, and two builds of the same should be the same.
 WORTH_FACTOR = 1.1
