@@ -153,9 +153,7 @@ def test_trials_end_where_the_pass_becomes_short(choose):
 )
 def test_what_is_worth_a_trial_is_five_minutes(choose, num_views, expected):
     """By the rate of the first: 100 views a second take 300 s for 30,000."""
-    _, _, tried = choose(
-        num_views=num_views, a=Candidate(100), b=Candidate(90)
-    )
+    _, _, tried = choose(num_views=num_views, a=Candidate(100), b=Candidate(90))
 
     assert list(tried) == expected
 
