@@ -32,6 +32,7 @@ from embed.spec import describe_differences
 from embed.storage.seal import BUILD_COMMAND
 
 CACHES, SEARCHES, RUNS, MODELS = "caches", "searches", "runs", "models"
+COMPARISONS = "comparisons"
 # Among runs and searches, one level deeper than the finished: nothing looks
 # there for them.
 BUILDING = ".building"

@@ -88,6 +88,28 @@ class Originals:
         pictures = self._source.read(split, rows)
         return _check_content(self._cache, pictures, image_ids, digests)
 
+    def find_unchanged(
+        self, split: str, rows: np.ndarray
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yields those pictures that are what they were, with their rows.
+
+        Args:
+            split: `"train"` or `"test"`.
+            rows: Row numbers in the cache.
+
+        Raises:
+            SourceError: If the source cannot be read.
+        """
+        row_of, digests = self._index(split)
+        ids = self._cache.image_ids(split)
+        there = [row for row in rows.tolist() if ids[row] in row_of]
+        there.sort(key=lambda row: row_of[ids[row]])
+        of_source = [row_of[ids[row]] for row in there]
+        pictures = self._source.read(split, of_source)
+        for row, picture in zip(there, pictures, strict=True):
+            if digest_content(picture.encoded) == digests[ids[row]]:
+                yield row, picture.encoded
+
     def _index(self, split: str) -> tuple[dict[str, int], dict[str, bytes]]:
         """Returns rows in the source and digests, both by id."""
         if split not in self._known:
@@ -163,33 +185,6 @@ def _digests_by_id(cache: FeatureCache, split: str) -> dict[str, bytes]:
     digests = cache.content_digests(split)
     pairs = zip(cache.image_ids(split), digests, strict=True)
     return {image_id: digest.tobytes() for image_id, digest in pairs}
-
-
-def find_unchanged(
-    cache: FeatureCache, split: str, rows: np.ndarray
-) -> Iterator[tuple[int, bytes]]:
-    """Yields those pictures of a cache that are what they were, with rows.
-
-    Args:
-        cache: Knows its source.
-        split: `"train"` or `"test"`.
-        rows: Row numbers in the cache.
-
-    Raises:
-        SourceError: If the source cannot be opened or read.
-    """
-    source = open_source(cache.provenance.source)
-    index = cache.index(split)
-    ids = source.splits[split].image_ids
-    row_of = {image_id: row for row, image_id in enumerate(ids)}
-    there = [r for r in rows.tolist() if index.image_ids[r] in row_of]
-    there.sort(key=lambda row: row_of[index.image_ids[row]])
-    of_source = [row_of[index.image_ids[row]] for row in there]
-    pictures = source.read(split, of_source)
-    for row, picture in zip(there, pictures, strict=True):
-        digest = index.content_digests[row].tobytes()
-        if digest_content(picture.encoded) == digest:
-            yield row, picture.encoded
 
 
 def _check_content(

@@ -1,11 +1,11 @@
 """The table of a search for people: the best trials and baselines."""
 
-import io
 import textwrap
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from embed.tables import render_table
 from head.spec import HeadSpec
 from tune.baselines import BaselineResult
 from tune.report import BASELINE
@@ -57,7 +57,9 @@ def format_table(result: SearchResult) -> str:
         if len(values) > 1 or heading == HEAD
     ]
     for gap in GAPS:
-        lines = _render(_create_table(shown, varied, gap))
+        table = _create_table(shown, varied, gap)
+        # As wide as any table is, so that nothing is cut.
+        lines = render_table(table, len(GAPS) * MAX_WIDTH)
         if max(map(len, lines)) <= MAX_WIDTH:
             break
     if len(ranked) > len(shown):
@@ -134,15 +136,6 @@ def _describe(
     value = entry.setting.partition("=")[2]
     name = f"{entry.name.replace('_', ' ')} {value}".rstrip()
     return [name if heading == HEAD else "" for heading in headings]
-
-
-def _render(table: "Table") -> list[str]:
-    from rich.console import Console
-
-    text = io.StringIO()
-    # As wide as any table is, so that nothing is cut.
-    Console(file=text, width=len(GAPS) * MAX_WIDTH).print(table)
-    return [line.rstrip() for line in text.getvalue().splitlines()]
 
 
 def _in_one_line(heading: str) -> str:

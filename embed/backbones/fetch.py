@@ -17,6 +17,7 @@ from pathlib import Path
 
 from embed.backbones.hub_folder import CACHE_VARIABLE
 from embed.backbones.hub_folder import find_module_dir
+from embed.backbones.hub_folder import is_kept
 from embed.backbones.hub_folder import read_fetcher
 from embed.backbones.module import import_hub
 from embed.backbones.module import load_module
@@ -40,7 +41,7 @@ def fetch(address: str) -> Path:
     directory = find_module_dir(address)
     cache_dir = directory.parent
     os.environ[CACHE_VARIABLE] = str(cache_dir)
-    if directory.is_dir() and any(directory.iterdir()):
+    if is_kept(directory):
         return directory
     _release_lock_of_the_dead(directory, address)
     try:

@@ -24,15 +24,13 @@ from embed.backbones.handle import expand
 from embed.backbones.handle import join_handle
 from embed.backbones.kaggle import fetch_from_kaggle
 from embed.backbones.kaggle import name_version
-from embed.backbones.known import DEFAULT_SIDE
+from embed.backbones.known import DEFAULT_SIZE
 from embed.backbones.module import digest_directory
 from embed.backbones.module import find_fixed_size
 from embed.backbones.module import load_module
 from embed.backbones.scaling import UNIT
 from embed.backbones.scaling import parse_range
 from embed.errors import BackboneError
-
-DEFAULT_SIZE = (DEFAULT_SIDE, DEFAULT_SIDE)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,6 +57,11 @@ def find_module_dir(address: str) -> Path:
     return find_folder() / name
 
 
+def is_kept(module_dir: Path) -> bool:
+    """Tells whether there is anything of a module, as the hub does."""
+    return module_dir.is_dir() and any(module_dir.iterdir())
+
+
 def read_fetcher(lock_path: Path) -> Fetcher | None:
     """Returns who has locked a module; `None` if the file does not say."""
     try:

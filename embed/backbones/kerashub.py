@@ -20,7 +20,7 @@ from embed.backbones.handle import LOCAL
 from embed.backbones.handle import RANGE
 from embed.backbones.handle import Handle
 from embed.backbones.handle import join_handle
-from embed.backbones.known import DEFAULT_SIDE
+from embed.backbones.known import DEFAULT_SIZE
 from embed.backbones.request import BackboneRequest
 from embed.backbones.scaling import MAX_PIXEL
 from embed.backbones.scaling import NUM_CHANNELS
@@ -73,7 +73,7 @@ def load_keras_hub_backbone(
     else:
         scaling, usual_size = _scaling_of(handle, keras_hub)
     image_size = request.image_size or own_size or usual_size
-    image_size = image_size or (DEFAULT_SIDE, DEFAULT_SIDE)
+    image_size = image_size or DEFAULT_SIZE
     if own_size not in (None, image_size):
         raise BackboneError(
             f"The backbone {handle} takes images of one size. Expected: "

@@ -28,6 +28,7 @@ class Known:
 
 
 DEFAULT_SIDE = 224  # Of images for networks that say nothing themselves.
+DEFAULT_SIZE = (DEFAULT_SIDE, DEFAULT_SIDE)
 # Keras lets these be built with ImageNet's weights for no other size.
 IMAGENET_AT_ONE_SIZE = ("NASNetLarge", "NASNetMobile")
 

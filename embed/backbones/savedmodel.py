@@ -16,7 +16,7 @@ from embed.backbones.handle import LOCAL
 from embed.backbones.handle import SAVED_MODEL
 from embed.backbones.handle import Handle
 from embed.backbones.hub import wrap_module
-from embed.backbones.known import DEFAULT_SIDE
+from embed.backbones.known import DEFAULT_SIZE
 from embed.backbones.module import RANK
 from embed.backbones.module import digest_directory
 from embed.backbones.module import find_fixed_size
@@ -26,7 +26,6 @@ from embed.backbones.scaling import NUM_CHANNELS
 from embed.errors import BackboneError
 
 SERVING = ("serving_default", "serve")  # The first that is there.
-DEFAULT_SIZE = (DEFAULT_SIDE, DEFAULT_SIDE)
 
 # float32 images to features, to a map of them, or to several by name.
 Call = Callable[[tf.Tensor], Any]

@@ -45,7 +45,7 @@ def lock_build(
     has_waited = _acquire(lock, path, is_waiting, console)
     owner_path = _owner_path(path)
     try:
-        if (dead := _read_owner(path)) and not has_waited:
+        if (dead := read_owner(path)) and not has_waited:
             console.say(f"Taking over from {dead}, which ended early.")
         owner = {"host": host_name(), "pid": os.getpid(), "since": now()}
         owner_path.write_text(json.dumps(owner))
@@ -70,6 +70,17 @@ def is_being_built(path: Path) -> bool:
     return False
 
 
+def read_owner(path: Path) -> str:
+    """Returns who builds a cache, in words, or `""`."""
+    try:
+        owner = json.loads(_owner_path(path).read_text())
+        return (
+            f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def _acquire(
     lock: filelock.BaseFileLock,
     path: Path,
@@ -82,7 +93,7 @@ def _acquire(
         try:
             lock.acquire()
         except filelock.Timeout as error:
-            owner = _read_owner(path) or "another process"
+            owner = read_owner(path) or "another process"
             if not is_waiting:
                 raise BusyCacheError(
                     f"The cache {path} is being built by {owner}. Wait until "
@@ -99,14 +110,3 @@ def _acquire(
 
 def _owner_path(path: Path) -> Path:
     return path.with_name(path.name + ".owner")
-
-
-def _read_owner(path: Path) -> str:
-    """Returns who builds a cache, in words, or `""`."""
-    try:
-        owner = json.loads(_owner_path(path).read_text())
-        return (
-            f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""

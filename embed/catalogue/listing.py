@@ -5,7 +5,6 @@ that are not known, from the caches that were built with them.
 """
 
 import dataclasses
-import io
 from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +19,10 @@ from embed.backbones.known import KERAS_HUB_PRESETS
 from embed.backbones.known import MODULES
 from embed.cache import FeatureCache
 from embed.catalogue.rate import rate_here
+from embed.tables import render_table
+from embed.views import find_view
 
-TABLE_WIDTH = 200  # Characters: handles are never cut.
 MANY = KERAS_HUB  # Listed on request alone.
-OWN_SIZE = "scale"  # Views of such names are not of the backbone's own size.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +100,6 @@ def list_backbones(
 
 def draw_table(rows: Iterable[Listed]) -> str:
     """Returns the rows as a table for people."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -118,9 +116,7 @@ def draw_table(rows: Iterable[Listed]) -> str:
             row.pixels or "",
             _describe(row.measured) if row.measured else "",
         )
-    text = io.StringIO()
-    Console(file=text, width=TABLE_WIDTH, markup=False).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    return "\n".join(render_table(table))
 
 
 def to_payload(row: Listed) -> dict[str, Any]:
@@ -158,7 +154,7 @@ def _measure(cache: FeatureCache) -> Measured | None:
     """Returns how fast a cache was built here; `None` if that is not known."""
     made = cache.provenance
     rate = rate_here(cache)
-    is_of_one_size = not any(OWN_SIZE in view for view in cache.spec.views)
+    is_of_one_size = not any(find_view(v).side for v in cache.spec.views)
     if rate is None or not is_of_one_size:
         return None
     return Measured(

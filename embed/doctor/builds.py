@@ -1,6 +1,5 @@
 """What builds left among the caches: locks, halves, damaged files."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ def look_at_builds(artifacts_dir: Path) -> dict[str, Any]:
     """Returns the locks that nobody holds, and what is not finished."""
     from embed.artifacts import CACHES
     from embed.building.lock import is_being_built
+    from embed.building.lock import read_owner
     from embed.upkeep.listing import list_caches
 
     stale: dict[str, str] = {}
@@ -26,7 +26,7 @@ def look_at_builds(artifacts_dir: Path) -> dict[str, Any]:
             cache_path = path.with_name(path.name.removesuffix(suffix))
             is_busy = is_being_built(cache_path)
             found = busy if is_busy else stale
-            found[str(path)] = _read_owner(cache_path)
+            found[str(path)] = read_owner(cache_path)
     rows = list_caches(artifacts_dir)
     return {
         "num_caches": sum(row["status"] == "complete" for row in rows),
@@ -79,15 +79,3 @@ def check_builds(facts: dict[str, Any], artifacts_dir: Path) -> Finding:
             [f"{count(facts['num_caches'], 'cache')}, none half done", *working]
         )
     )
-
-
-def _read_owner(cache_path: Path) -> str:
-    """Returns who says that he builds a cache, or `""`."""
-    path = cache_path.with_name(f"{cache_path.name}.owner")
-    try:
-        owner = json.loads(path.read_text("utf-8"))
-        return (
-            f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from embed.disk import count_bytes
 from embed.doctor.check import Finding
 from embed.doctor.check import count
 from embed.doctor.check import fail
@@ -33,7 +34,7 @@ def look_at_hub_cache(backbone: str) -> dict[str, Any]:
     modules = [
         {
             "path": str(path),
-            "num_bytes": _count_bytes(path),
+            "num_bytes": count_bytes(path),
             "faults": list(_find_faults(path)),
             "is_chosen": path == chosen,
         }
@@ -103,10 +104,6 @@ def _find(folder: Path, suffix: str) -> list[Path]:
         for path in sorted(folder.glob(f"*{suffix}"))
         if MODULE.fullmatch(path.name.partition(".")[0])
     ]
-
-
-def _count_bytes(directory: Path) -> int:
-    return sum(p.stat().st_size for p in directory.rglob("*") if p.is_file())
 
 
 def _find_faults(directory: Path) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from typing import Any
 from urllib.parse import urlsplit
 
+from embed.disk import count_bytes
 from embed.doctor.offline import call_offline
 from embed.doctor.prepared import find_data_dir
 from embed.doctor.rates import find_sides
@@ -74,7 +75,7 @@ def look_at_dataset(subject: Subject) -> dict[str, Any]:
             counts = _count_examples(builder, request)
             return {"num_images": counts, "urls": []}
     if _is_converted(request):
-        if _count_bytes(Path(request.name)) > MOST_CONVERTED_BYTES:
+        if count_bytes(Path(request.name)) > MOST_CONVERTED_BYTES:
             return {"num_images": None, "urls": []}
         with tempfile.TemporaryDirectory() as folder:
             return _open(request.model_copy(update={"data_dir": folder}))
@@ -142,11 +143,6 @@ def _is_converted(request: "SourceRequest") -> bool:
     return request.kind == HF and request.is_local and not is_saved
 
 
-def _count_bytes(path: Path) -> int:
-    files = [path] if path.is_file() else path.rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())
-
-
 def _count_examples(builder: Any, request: "SourceRequest") -> dict[str, int]:
     """Returns how many images there are, without reading any."""
     counts = {
@@ -186,14 +182,13 @@ def _find_missing_module(request: "BackboneRequest") -> list[str]:
     It is not tried: the hub waits for minutes where another fetches it.
     """
     from embed.backbones.hub_folder import find_module_dir
+    from embed.backbones.hub_folder import is_kept
     from embed.doctor.hub_cache import find_address
 
     address = find_address(request.handle)
     if not address:
         return []
-    directory = find_module_dir(address)
-    is_kept = directory.is_dir() and any(directory.iterdir())
-    return [] if is_kept else [address]
+    return [] if is_kept(find_module_dir(address)) else [address]
 
 
 def _find_keeping(request: "BackboneRequest") -> dict[str, str]:

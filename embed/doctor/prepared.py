@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from embed.disk import count_bytes
 from embed.doctor.check import Finding
 from embed.doctor.check import count
 from embed.doctor.check import warn
@@ -36,7 +37,7 @@ def look_at_datasets(data_dir: str | None) -> dict[str, Any]:
                 leftovers.append(path)
             elif (path / INFO).is_file():
                 name = path.relative_to(folder).as_posix()
-                prepared[name] = _count_bytes(path)
+                prepared[name] = count_bytes(path)
     leftovers += sorted((folder / DOWNLOADS).glob(HALF))
     return {
         "folder": str(folder),
@@ -58,8 +59,3 @@ def check_datasets(facts: dict[str, Any]) -> Finding:
         f"off, or go on ({kept})",
         f"If TFDS prepares nothing now: `rm -rf {shlex.join(leftovers)}`",
     )
-
-
-def _count_bytes(version_dir: Path) -> int:
-    """Returns the size of the files of a version, which lie side by side."""
-    return sum(p.stat().st_size for p in version_dir.iterdir() if p.is_file())

@@ -10,9 +10,12 @@ import dataclasses
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from embed.decoding.formats import NUM_FIRST_BYTES
 from embed.decoding.formats import PICTURE_SUFFIXES
@@ -35,6 +38,9 @@ ERRORS_OF_ONE_FILE = frozenset(
         errno.ENXIO,  # A socket.
     }
 )
+
+
+Stamp = tuple[int, int, int]  # Size in bytes, mtime_ns, ctime_ns.
 
 
 class UnfitFileError(OSError):
@@ -97,6 +103,32 @@ def list_files(folder: Path) -> Listing:
         tuple(folder / name for name in names.pictures),
         tuple(folder / name for name in names.ignored),
     )
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Returns what tells, without reading, that a file is the same."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def stamp_together(paths: Iterable[str], num_rows: int) -> np.ndarray | None:
+    """Returns the same stamp for each row: that of all files together.
+
+    Args:
+        paths: Files in which the rows lie, whichever in which.
+        num_rows: How many there are.
+
+    Returns:
+        int64 `(num_rows, 3)`; `None` where there are no such files here.
+    """
+    try:
+        found = [stamp_of(os.stat(path)) for path in paths]
+    except (OSError, ValueError):  # In a cloud, or gone.
+        return None
+    if not found:
+        return None
+    sizes, modified, changed = zip(*found, strict=True)
+    stamp = np.array([sum(sizes), max(modified), max(changed)], np.int64)
+    return np.tile(stamp, (num_rows, 1))
 
 
 def read_file(path: Path) -> bytes:

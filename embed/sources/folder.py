@@ -13,6 +13,7 @@ from embed.errors import SourceError
 from embed.sources.files import ERRORS_OF_ONE_FILE
 from embed.sources.files import UnfitFileError
 from embed.sources.files import read_file
+from embed.sources.files import stamp_of
 from embed.sources.label_list import require_label_list
 from embed.sources.layout import USUAL_NAMES
 from embed.sources.layout import Layout
@@ -96,10 +97,9 @@ class FolderSource(Source):
         stamps = np.full((len(ids), 3), -1, np.int64)
         for row, image_id in enumerate(ids):
             try:
-                file = os.stat(f"{folder}/{image_id}")
+                stamps[row] = stamp_of(os.stat(f"{folder}/{image_id}"))
             except OSError:  # Reading says why.
                 continue
-            stamps[row] = file.st_size, file.st_mtime_ns, file.st_ctime_ns
         return stamps
 
     def _read_one(self, split: str, path: Path) -> Picture:

@@ -19,6 +19,7 @@ from embed.sources.features import ID_FEATURES
 from embed.sources.features import choose_feature
 from embed.sources.features import choose_ids
 from embed.sources.files import read_file
+from embed.sources.files import stamp_together
 from embed.sources.hf_loading import ask_hub
 from embed.sources.hf_loading import load
 from embed.sources.hf_loading import prepare
@@ -100,16 +101,7 @@ class HfSource(Source):
         if self._names_files[split]:
             return None
         paths = {file["filename"] for file in self._parts[split].cache_files}
-        try:
-            found = [os.stat(path) for path in paths]
-            stamps = (
-                sum(file.st_size for file in found),
-                max(file.st_mtime_ns for file in found),
-                max(file.st_ctime_ns for file in found),
-            )
-        except (OSError, ValueError):  # Gone, or in memory.
-            return None
-        return np.tile(np.array(stamps, np.int64), (len(self._parts[split]), 1))
+        return stamp_together(paths, len(self._parts[split]))
 
     def _choose_ids(
         self, data: Any, split: str, pieces: Sequence[Piece]

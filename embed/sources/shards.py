@@ -12,13 +12,14 @@ import numpy as np
 
 from embed.decoding.formats import PICTURE_SUFFIXES
 from embed.errors import SourceError
+from embed.sources.files import Stamp
 from embed.sources.files import is_left_by_system
+from embed.sources.files import stamp_of
 
 CLASS, DOCUMENT = "cls", "json"  # Endings of members that hold a label.
 LABEL_KEY = "label"  # Of a document, unless another one is named.
 END = bytes(tarfile.BLOCKSIZE)  # Without it tarfile takes a cut for the end.
 READ_SIZE = 2**20  # Of what follows the end: some kB, seldom more.
-Stamp = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,11 +124,6 @@ def read_shard(path: Path, name: str, label_key: str | None) -> Contents:
         places=np.array(list(pictures.values()), np.int64).reshape(-1, 2),
         ignored=[f"{name}/{m}" for key, m in others if key not in pictures],
     )
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Returns what tells, without reading, that a file is the same."""
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _require_end(descriptor: int, offset: int) -> None:

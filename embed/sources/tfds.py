@@ -12,7 +12,6 @@ import operator
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from embed.network import probe
 from embed.sources.features import ID_FEATURES
 from embed.sources.features import choose_feature
 from embed.sources.features import choose_ids
+from embed.sources.files import stamp_together
 from embed.sources.layout import USUAL_NAMES
 from embed.sources.request import SourceRequest
 from embed.sources.slices import Piece
@@ -99,20 +99,13 @@ class TfdsSource(Source):
 
     def stamps(self, split: str) -> np.ndarray | None:
         """Returns the same of every row: those of all its files together."""
+        splits = self._builder.info.splits
+        names = {piece.split for piece in self._pieces[split]}
         try:
-            splits = self._builder.info.splits
-            names = {piece.split for piece in self._pieces[split]}
-            paths = [path for name in names for path in splits[name].filepaths]
-            found = [path.stat() for path in map(Path, paths)]
-            stamps = (
-                sum(file.st_size for file in found),
-                max(file.st_mtime_ns for file in found),
-                max(file.st_ctime_ns for file in found),
-            )
-        except (OSError, ValueError):  # In a cloud, of no files, or gone.
+            paths = [str(p) for name in names for p in splits[name].filepaths]
+        except (OSError, ValueError):  # In a cloud, or gone.
             return None
-        num_images = len(self.splits[split].image_ids)
-        return np.tile(np.array(stamps, np.int64), (num_images, 1))
+        return stamp_together(paths, len(self.splits[split].image_ids))
 
     def _index(self, split: str) -> SplitIndex:
         """Reads ids and labels of a split, without its images."""

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from embed.errors import SourceError
+from embed.sources.files import stamp_of
 from embed.sources.layout import USUAL_NAMES
 from embed.sources.request import SourceRequest
 from embed.sources.shard_names import find_shards
@@ -23,7 +24,6 @@ from embed.sources.shard_names import name_shards
 from embed.sources.shard_names import split_shards
 from embed.sources.shards import Shard
 from embed.sources.shards import read_shard
-from embed.sources.shards import stamp_of
 from embed.sources.source import SPLITS
 from embed.sources.source import Picture
 from embed.sources.source import Source

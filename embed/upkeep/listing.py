@@ -1,7 +1,6 @@
 """What there is to say about a cache, and about all of them."""
 
 import contextlib
-import io
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from embed.building.folder import read_spec
 from embed.building.lock import is_being_built
 from embed.cache import FeatureCache
 from embed.console import format_seconds
+from embed.disk import count_bytes
+from embed.tables import render_table
 
 BYTES_PER_MB = 1e6
-TABLE_WIDTH = 200  # Characters: names and handles are never cut.
 
 
 def describe(cache: FeatureCache) -> dict[str, Any]:
@@ -61,7 +61,6 @@ def list_caches(artifacts_dir: Path) -> list[dict[str, Any]]:
 
 def draw_table(rows: list[dict[str, Any]], artifacts_dir: Path) -> str:
     """Returns the rows as a table for people."""
-    from rich.console import Console
     from rich.table import Table
 
     if not rows:
@@ -84,18 +83,7 @@ def draw_table(rows: list[dict[str, Any]], artifacts_dir: Path) -> str:
             f"{row['num_bytes'] / BYTES_PER_MB:,.1f}",
             format_seconds(row["age_seconds"]),
         )
-    text = io.StringIO()
-    Console(file=text, width=TABLE_WIDTH).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-
-
-def count_bytes(path: Path) -> int:
-    """Returns the size of a file, or of all files in a folder."""
-    num_bytes = 0
-    for file in [path] if path.is_file() else list(path.rglob("*")):
-        with contextlib.suppress(OSError):  # A builder may have moved it.
-            num_bytes += file.stat().st_size if file.is_file() else 0
-    return num_bytes
+    return "\n".join(render_table(table))
 
 
 def _build_facts(build_dir: Path) -> dict[str, Any]:

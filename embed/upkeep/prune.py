@@ -19,6 +19,7 @@ from typing import Any
 import pydantic
 
 from embed.artifacts import CACHES
+from embed.artifacts import COMPARISONS
 from embed.artifacts import RUNS
 from embed.artifacts import SEARCHES
 from embed.artifacts import newest_first
@@ -26,13 +27,12 @@ from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
 from embed.building.lock import is_being_built
 from embed.cache import open_damaged
+from embed.disk import count_bytes
 from embed.errors import PipelineError
 from embed.memory import format_size
 from embed.spec import CacheSpec
-from embed.upkeep.listing import count_bytes
 
 RECORDS = (f"{RUNS}/*/run.json", f"{SEARCHES}/*/search.json")
-COMPARISONS = "comparisons/*/comparison.json"  # Written by `tune`.
 UNFINISHED = (f"{SEARCHES}/.building/*/spec.json", f"{RUNS}/.building/*.json")
 # Nobody's once their cache is gone; halves of files not before either.
 SCRAP = re.compile(r"(.+\.h5)(\.lock|\.owner|\.part|\.stamps(\.\d+\.part)?)")
@@ -180,7 +180,7 @@ def _referred_fingerprints(artifacts_dir: Path) -> Iterator[str]:
             except (KeyError, pydantic.ValidationError) as error:
                 raise _unreadable(path) from error
             yield spec.fingerprint()
-    for path in artifacts_dir.glob(COMPARISONS):
+    for path in artifacts_dir.glob(f"{COMPARISONS}/*/comparison.json"):
         try:
             yield from [str(c["fingerprint"]) for c in _read(path)["caches"]]
         except (KeyError, TypeError) as error:

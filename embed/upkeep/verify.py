@@ -15,8 +15,8 @@ from embed.cache import FeatureCache
 from embed.cache import open_damaged
 from embed.console import Console
 from embed.errors import PipelineError
+from embed.origin import Originals
 from embed.origin import decode_views
-from embed.origin import find_unchanged
 from embed.origin import load_backbones_of
 from embed.splits import sample_rows
 from embed.storage.seal import corrupt
@@ -202,12 +202,12 @@ def _recompute(
     Raises:
         PipelineError: If source or backbone cannot be had any more.
     """
-    backbones = load_backbones_of(cache)
+    backbones, originals = load_backbones_of(cache), Originals(cache)
     num_recomputed, num_changed = 0, 0
     bad_blocks: list[BadBlock] = []
     for split in cache.num_images:
         sample = sample_rows(cache.image_ids(split), num_sampled, "verify")
-        pictures = dict(find_unchanged(cache, split, sample))
+        pictures = dict(originals.find_unchanged(split, sample))
         rows = np.array(sorted(pictures), np.int64)
         num_changed += len(sample) - len(rows)
         if not len(rows):

@@ -24,6 +24,7 @@ import numpy as np
 import pydantic
 
 from embed.artifacts import BUILDING
+from embed.artifacts import COMPARISONS
 from embed.artifacts import make_folder
 from embed.artifacts import replace_folder
 from embed.artifacts import touch
@@ -40,7 +41,6 @@ from tune.comparing.record import CacheComparison
 from tune.comparing.record import Contestant
 from tune.comparing.record import FinishedContest
 
-COMPARISONS = "comparisons"
 RECORD, PICTURE = "comparison.json", "comparison.png"
 NAME_DIGITS = 10  # Of the digest in a comparison's name: 40 bits.
 

@@ -1,20 +1,17 @@
 """A comparison as a table for people."""
 
-import io
-
 from embed.memory import format_size
+from embed.tables import render_table
 from head.evaluating.intervals import Interval
 from tune.comparing.record import CacheComparison
 from tune.comparing.record import Contestant
 
-TABLE_WIDTH = 200  # Characters: names and handles are never cut.
 NOTHING = ""
 USUAL = "float32"  # As precision and as dtype.
 
 
 def format_comparison(comparison: CacheComparison) -> str:
     """Returns a row a cache, in the order in which they were given."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -28,10 +25,7 @@ def format_comparison(comparison: CacheComparison) -> str:
         table.add_column(name, justify="right", no_wrap=True)
     for found in comparison.caches:
         table.add_row(*_as_row(found))
-    text = io.StringIO()
-    Console(file=text, width=TABLE_WIDTH).print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    return "\n".join([*lines, *_notes(comparison)])
+    return "\n".join([*render_table(table), *_notes(comparison)])
 
 
 def label(found: Contestant) -> str:
