@@ -24,6 +24,7 @@ from embed.devices import LOG_LEVEL_FATAL
 from embed.devices import LOG_LEVEL_VARIABLE
 from embed.errors import PipelineError
 from embed.memory import parse_size
+from embed.seeds import MAX_SEED
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -32,8 +33,6 @@ DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM}
 DISK_ERRORS |= {errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EFBIG}
 DISK_ERRORS |= {errno.EISDIR, errno.ENAMETOOLONG}
 DISK_ERRORS |= {errno.EIO, errno.ESTALE}  # Bad sectors; a share that went.
-
-MAX_SEED = 2**31 - 1  # TensorFlow's seeds are 32-bit integers with a sign.
 
 
 def _parse_size(text: str) -> int:

@@ -9,6 +9,14 @@ RunOption = Annotated[
     Path | None,
     typer.Option("--run", help="Folder of a run; default: the newest."),
 ]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        help="Folder of an export, a .keras file or a SavedModel; default: "
+        "the newest export.",
+    ),
+]
 TtaOption = Annotated[
     bool,
     typer.Option(

@@ -18,6 +18,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
+from head.class_names import spell
 from head.training.train import History
 
 TRAINING_GRID, PREDICTION_GRID = (6, 5), (3, 4)  # Columns and rows.
@@ -93,7 +94,7 @@ def draw_training_images(
     figure = _plot_grid(
         list(images),
         [
-            (_spell(title), VIEW_MARKS.get(name, f"({name})"))
+            (spell(title), VIEW_MARKS.get(name, f"({name})"))
             for title, name in zip(titles, view_names, strict=True)
         ],
         [TEXT_COLOR] * len(titles),
@@ -193,7 +194,7 @@ def _plot_curves(axes: Axes, history: History, metric: str) -> None:
 
 
 def _title_prediction(picture: Prediction) -> tuple[str, ...]:
-    predicted, true = _spell(picture.predicted), _spell(picture.true)
+    predicted, true = spell(picture.predicted), spell(picture.true)
     if picture.is_right:
         return (f"{RIGHT_MARK} {predicted}",)
     return (f"{WRONG_MARK} {predicted}", f"({true})")
@@ -292,7 +293,3 @@ def _measure(text: str, size: float, weight: int = 400) -> float:
     font = FontProperties(size=size, weight=weight)
     measured = text_to_path.get_text_width_height_descent(text, font, False)
     return POINT * measured[0]
-
-
-def _spell(class_name: str) -> str:
-    return class_name.replace("_", " ")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embed.console import Console
+from embed.seeds import list_seeds
 from tune.hypermodel import TrialRunner
 from tune.seeds import find_best
 from tune.seeds import open_store
@@ -38,7 +39,7 @@ def repeat_best(
     best = {trial.trial_id: trial.spec for trial in find_best(trials)}
     stores = {
         number: open_store(folder, number)
-        for number in range(seed + 1, seed + num_seeds)
+        for number in list_seeds(seed, num_seeds)[1:]
     }
     missing = {
         number: len(store.find_missing(best))

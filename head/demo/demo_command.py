@@ -14,16 +14,11 @@ from embed.console import MemoryLimitOption
 from embed.console import QuietOption
 from embed.console import VerboseOption
 from embed.console import command
+from head.options import ModelOption
 
 
 def run_demo(
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of an export, a .keras file or a SavedModel; "
-            "default: the newest export."
-        ),
-    ] = None,
+    model: ModelOption = None,
     top: Annotated[
         int, typer.Option(min=1, help="Most probable classes that are shown.")
     ] = 5,

@@ -14,6 +14,7 @@ from embed.images import DEFAULT_MAX_PIXELS
 from embed.origin import Originals
 from embed.origin import decoder_of
 from embed.reading import PictureFile
+from head.class_names import spell
 from head.predicting.exported import ExportedModel
 from head.predicting.neighbours import SPLIT
 from head.predicting.neighbours import Neighbour
@@ -92,7 +93,7 @@ class Showcase:
         """Returns probabilities by class name, of a picture with an answer."""
         if prediction.probabilities is None:
             return {}
-        names = map(name_for_people, self.model.class_names)
+        names = map(spell, self.model.class_names)
         return dict(zip(names, prediction.probabilities.tolist(), strict=True))
 
     def find_pictures(
@@ -161,14 +162,9 @@ class Showcase:
         return paths
 
 
-def name_for_people(class_name: str) -> str:
-    """Returns a class name as it is read: an underscore counts as a space."""
-    return class_name.replace("_", " ")
-
-
 def _caption(neighbour: Neighbour) -> str:
     """Says what a similar picture shows, if that is known, and how similar."""
-    name = name_for_people(neighbour.class_name)
+    name = spell(neighbour.class_name)
     similarity = f"{neighbour.similarity:.2f}"
     return f"{name}, {similarity}" if name else similarity
 

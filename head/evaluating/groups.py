@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from embed.errors import PipelineError
+from head.class_names import spell
 
 ALL = "all"
 MAX_LISTED = 40  # Names in an error message; enough for the pets.
@@ -117,7 +118,7 @@ def find_groups(
 
 
 def _find_built_in(class_names: Sequence[str]) -> Groups:
-    breeds = [_with_spaces(name).lower() for name in class_names]
+    breeds = [spell(name).lower() for name in class_names]
     if len(breeds) != len(PET_BREEDS) or set(breeds) != PET_BREEDS:
         return {}
     return {
@@ -168,8 +169,8 @@ def _find_classes(
     path: Path,
 ) -> np.ndarray:
     """Returns the numbers of the classes of one group, ascending."""
-    known = [_with_spaces(name) for name in class_names]
-    wanted = {_with_spaces(name) for name in names}
+    known = [spell(name) for name in class_names]
+    wanted = {spell(name) for name in names}
     unknown = sorted(wanted.difference(known))
     if unknown:
         raise GroupsError(
@@ -183,14 +184,10 @@ def _find_classes(
 
 def _suggest(name: str, class_names: Sequence[str]) -> str:
     """Names the classes that a misspelt one may mean, or else what there is."""
-    by_spelling = {_with_spaces(known).lower(): known for known in class_names}
+    by_spelling = {spell(known).lower(): known for known in class_names}
     close = difflib.get_close_matches(name.lower(), by_spelling)
     if close:
         return " or ".join(repr(by_spelling[match]) for match in close)
     listed = ", ".join(map(repr, sorted(class_names)[:MAX_LISTED]))
     num_others = len(class_names) - MAX_LISTED
     return f"one of {listed}" + f", and {num_others} more" * (num_others > 0)
-
-
-def _with_spaces(name: str) -> str:
-    return name.replace("_", " ")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from embed.cache import FeatureCache
-from embed.console import MAX_SEED
 from embed.console import Console
+from embed.seeds import list_seeds
 from head.evaluating.evaluate import require_views
 from head.evaluating.evaluation_file import add_to_evaluation
 from head.evaluating.groups import find_groups
@@ -57,7 +57,7 @@ def judge_seeds(
     find_groups(cache.spec.class_names, groups_file)
     require_views(cache, is_averaged=is_averaged)
     first = run.record.seed
-    seeds = [(first + number) % (MAX_SEED + 1) for number in range(num_seeds)]
+    seeds = list_seeds(first, num_seeds)
     others = _train(run, cache, seeds[1:], artifacts_dir, memory_limit, console)
     payloads = [
         judge_run(

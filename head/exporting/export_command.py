@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from embed.console import DEFAULT_ARTIFACTS
-from embed.console import MAX_SEED
 from embed.console import ArtifactsOption
 from embed.console import CacheOption
 from embed.console import JsonOption
@@ -14,6 +13,7 @@ from embed.console import MemoryLimitOption
 from embed.console import QuietOption
 from embed.console import VerboseOption
 from embed.console import command
+from embed.seeds import MAX_SEED
 from head.exporting.formats import DEFAULT_FORMATS
 from head.exporting.formats import FORMATS
 from head.exporting.formats import require_packages

@@ -21,6 +21,7 @@ from embed.console import command
 
 if TYPE_CHECKING:
     from head.predicting.prediction_report import Form
+from head.options import ModelOption
 
 
 def run_predict(
@@ -32,13 +33,7 @@ def run_predict(
             "none for the pictures of `--cache`.",
         ),
     ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of an export, a .keras file or a SavedModel; "
-            "default: the newest export."
-        ),
-    ] = None,
+    model: ModelOption = None,
     top: Annotated[
         int, typer.Option(min=1, help="Most probable classes a picture.")
     ] = 3,

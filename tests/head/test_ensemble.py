@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from embed.console import MAX_SEED
+from embed.seeds import MAX_SEED
 from head.ensemble import answer_rows
 from head.ensemble import join_heads
 from head.ensemble import seeds_of

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from embed.console import DEFAULT_ARTIFACTS
-from embed.console import MAX_SEED
 from embed.console import ArtifactsOption
 from embed.console import JsonOption
 from embed.console import MemoryLimitOption
@@ -65,6 +64,7 @@ def run_compare(
     ) as console:
         from embed.artifacts import find_labelled_cache
         from embed.devices import prepare_devices
+        from embed.seeds import list_seeds
         from head.spec import RECIPES
         from head.spec import load_spec
         from head.training.train import prepare_threads
@@ -84,7 +84,7 @@ def run_compare(
         folder, comparison = compare_heads(
             opened,
             spec=recipe,
-            seeds=[(seed + number) % (MAX_SEED + 1) for number in range(seeds)],
+            seeds=list_seeds(seed, seeds),
             artifacts_dir=artifacts,
             memory_limit=memory_limit,
             is_overwrite=overwrite,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from embed.artifacts import newest_first
-from embed.console import MAX_SEED
 from embed.console import Console
 from embed.errors import PipelineError
+from embed.seeds import MAX_SEED
 from head import refit
 from head.evaluating import evaluate
 from head.evaluating.groups import GroupsError
