@@ -146,6 +146,28 @@ def run_build_cache(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Images a split, at most.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that embed; default: this one, or one for each "
+            "machine or GPU of a cluster.",
+        ),
+    ] = None,
+    runner: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where they run: on this machine, or on Ray."),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Of the Ray cluster, or auto; default: this machine alone.",
+        ),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float, typer.Option(min=0, help="GPUs of each worker on Ray.")
+    ] = 0,
     wait: Annotated[
         bool,
         typer.Option(
@@ -217,6 +239,10 @@ def run_build_cache(
                 batch_size=batch_size,
                 on_error=on_error,
                 max_pixels=max_pixels or DEFAULT_MAX_PIXELS,
+                runner=runner,
+                num_workers=workers,
+                address=address,
+                gpus_per_worker=gpus_per_worker,
             ),
             artifacts_dir=artifacts,
             cache_path=cache,

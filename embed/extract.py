@@ -19,6 +19,7 @@ from embed.building.lock import lock_build
 from embed.building.lookup import Lookup
 from embed.building.request import BuildRequest
 from embed.building.request import create_spec
+from embed.building.runners import check_runner
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
@@ -90,6 +91,7 @@ def build_cache(
             f"The cache cannot go to {cache_path}, which is a folder. "
             "Expected: a file. Give one with `--cache PATH`."
         )
+    check_runner(request)
     list_candidates(request.engine, request.precision)  # Raises early.
     console.say(f"Devices: {prepare_devices().describe()}.")
     request = dataclasses.replace(

@@ -29,6 +29,11 @@ class BuildRequest:
             after the pass, or a cache without it.
         max_pixels: Largest number of pixels a picture may have; larger ones
             count as pictures that cannot be decoded.
+        runner: `local`, this machine, or `ray`, a cluster.
+        num_workers: Processes that compute; `None` for one on this machine,
+            and for what suits a cluster.
+        address: Of the cluster; `None` for one of this machine alone.
+        gpus_per_worker: Of a cluster.
     """
 
     source: SourceRequest
@@ -40,6 +45,10 @@ class BuildRequest:
     batch_size: int | None = None
     on_error: Literal["fail", "skip"] = "fail"
     max_pixels: int = DEFAULT_MAX_PIXELS
+    runner: Literal["local", "ray"] = "local"
+    num_workers: int | None = None
+    address: str | None = None
+    gpus_per_worker: float = 0
 
 
 def create_spec(
