@@ -33,9 +33,16 @@ from embed.devices import num_cpu_threads
 ROOT = Path(__file__).parents[1]
 ENGINE = "litert"
 START_RAY = """
+import logging
+logging.getLogger("ray").setLevel(logging.ERROR)
 import ray, ray.data
-ray.init(address="local", include_dashboard=False, log_to_driver=False)
-ray.get(ray.remote(max_calls=1)(abs).remote(1))
+ray.init(
+    address="local",
+    include_dashboard=False,
+    log_to_driver=False,
+    logging_level=logging.ERROR,
+)
+ray.get(ray.remote(max_calls=1)(lambda: None).remote())
 ray.shutdown()
 """
 

@@ -182,8 +182,11 @@ def draw_shards(folder: Path, files: Path) -> None:
         paths = sorted((files / split).glob("*/*.jpg"))
         for shard in range(num_shards):
             target = folder / f"{split}-{shard:06}.tar"
-            # Names of one file would be links, which are passed over.
-            with tarfile.open(target, "w", dereference=True) as tar:
+            # In WebDataset's format. Names of one file would be links
+            # otherwise, which are passed over.
+            with tarfile.open(
+                target, "w", format=tarfile.USTAR_FORMAT, dereference=True
+            ) as tar:
                 for path in paths[shard::num_shards]:
                     for name in _members(path, folder):
                         tar.add(name, f"{path.stem}{name.suffix}")
