@@ -190,7 +190,7 @@ def measure_spread(folder: Path, weights: str) -> float:
     from embed.extract import build_cache
     from embed.sources import SourceRequest
 
-    console = _BlockTimes()
+    console = BlockTimes()
     build_cache(
         BuildRequest(
             source=SourceRequest(dataset=f"folder:{folder / 'many'}"),
@@ -206,7 +206,7 @@ def measure_spread(folder: Path, weights: str) -> float:
     return statistics.stdev(seconds) / statistics.mean(seconds)
 
 
-class _BlockTimes(Console):
+class BlockTimes(Console):
     """Notes when each block was embedded.
 
     Attributes:

@@ -54,11 +54,13 @@ class Rates:
     Args:
         gpu_views: Views a second of a GPU.
         picture_bytes: Of an encoded picture.
+        listed: Pictures listed a second, by the driver and each worker.
         assembled: Bytes of a cache that are written a second at the end.
     """
 
     gpu_views: float = GPU_VIEWS
     picture_bytes: float = PICTURE_BYTES
+    listed: float = LISTED
     assembled: float = ASSEMBLED
 
 
@@ -119,7 +121,7 @@ def describe(plan: Plan, rates: Rates, failures: float) -> tuple[Work, Fleet]:
     """
     num_images = plan.images_a_build
     num_blocks = math.ceil(num_images / BLOCK_ROWS)
-    listing_seconds = num_images / LISTED
+    listing_seconds = num_images / rates.listed
     worker_seconds = START_SECONDS + listing_seconds
     driver_seconds = worker_seconds + num_images / PLANNED
     block_seconds = BLOCK_ROWS / plan.images_a_second(rates)
