@@ -19,18 +19,21 @@ from benchmarks.simulation import Work
 from benchmarks.simulation import simulate
 from embed.building.blocks import BLOCK_ROWS
 from embed.doctor.estimate import FEATURE_BYTES
+from embed.doctor.estimate import INDEX_BYTES
 from embed.doctor.estimate import ROW_BYTES
 
 NUM_VIEWS, FEATURE_DIM = 2, 1_792  # Image and mirror, MobileNetV2 1.4.
+DTYPE = "float16"  # Of blocks and caches: half the room, and half the end.
 # Images a second with both views, LiteRT on 2 cores: docs/speed.md.
 CPU_IMAGES = 67.5
 NUM_CPU_CORES = 2
-# Measured on 2 cores: `python -m benchmarks.listing`, `benchmarks.scale`.
-LISTED, PLANNED = 200_000.0, 120_000.0  # Names a second, as files.
-INDEX_BYTES, DRIVER_BYTES = 210, 700  # Of memory, a picture.
+# Measured on 2 cores, and rounded down: `python -m benchmarks.listing`.
+LISTED, PLANNED = 200_000.0, 100_000.0  # Names a second, as files.
+WORKER_BYTES = 300  # Of a worker's memory, a picture.
+ASSEMBLED = 100e6  # Bytes of the cache a second, by one process.
+# The same: `python -m benchmarks.scale`.
 START_SECONDS, ENGINE_SECONDS = 5.0, 3.0
-SPREAD = 0.03
-ASSEMBLED = 300e6  # Bytes of the cache a second.
+SPREAD = 0.05
 # Assumed.
 GPU_VIEWS = 2_000.0  # A second, of one GPU.
 PICTURE_BYTES = 110_000  # Of ImageNet: 138 GB of 1.28 million pictures.
@@ -107,7 +110,7 @@ PLANS = (
     Plan("10^6, 2 cores", 10**6, 1, 1, 1, 0),
     Plan("10^6, 4 GPUs", 10**6, 1, 1, 1, 4),
     Plan("10^8, 2 x 8 GPUs", 10**8, 10, 2, 2, 8, on_ray=True),
-    Plan("10^9, 8 x 8 GPUs", 10**9, 100, 16, 8, 8),
+    Plan("10^9, 8 x 8 GPUs", 10**9, 96, 16, 8, 8),
 )
 
 
@@ -148,7 +151,9 @@ def describe(plan: Plan, rates: Rates, failures: float) -> tuple[Work, Fleet]:
         worker_seconds=worker_seconds if plan.num_gpus else 0.0,
         engine_seconds=ENGINE_SECONDS,
         is_chosen=plan.on_ray,
-        assembly_seconds=num_images * row_bytes(NUM_VIEWS) / rates.assembled,
+        assembly_seconds=num_images
+        * row_bytes(NUM_VIEWS, DTYPE)
+        / rates.assembled,
     )
     fleet = Fleet(
         num_machines=num_machines,
@@ -229,7 +234,7 @@ def print_plans(
     rows += [[name, *(c[name] for c in columns)] for name in columns[0]]
     print_table(
         f"Plans, at {rates.gpu_views:,.0f} views/s a GPU (assumed), "
-        f"{NUM_VIEWS} views x {FEATURE_DIM:,} features:",
+        f"{NUM_VIEWS} views x {FEATURE_DIM:,} features in {DTYPE}:",
         rows,
     )
     rows = [["failures in 1,000 machine-hours", *times]]
@@ -258,7 +263,7 @@ def describe_plan(plan: Plan, rates: Rates, times: Times) -> dict[str, str]:
         for views in (1, 2)
         for dtype in FEATURE_BYTES
     }
-    at_once = plan.num_lanes * of_build * row_bytes(NUM_VIEWS) / TERA
+    at_once = plan.num_lanes * of_build * row_bytes(NUM_VIEWS, DTYPE) / TERA
     lost_seconds = fleet.num_workers * fleet.num_machines * plan.num_lanes
     lost_seconds *= work.block_seconds / fleet.most_processors
     num_failures = plan.num_machines * hours * FAILURES[1] / 1_000
@@ -279,8 +284,8 @@ def describe_plan(plan: Plan, rates: Rates, times: Times) -> dict[str, str]:
         "cache float32, 2 views, TB": f"{caches[2, 'float32']:,.3f}",
         "cache float16, 1 view, TB": f"{caches[1, 'float16']:,.3f}",
         "cache float16, 2 views, TB": f"{caches[2, 'float16']:,.3f}",
-        "driver, GB": f"{of_build * DRIVER_BYTES / GIGA:,.1f}",
-        "index of a worker, GB": f"{of_build * INDEX_BYTES / GIGA:,.1f}",
+        "driver, GB": f"{of_build * INDEX_BYTES / GIGA:,.1f}",
+        "index of a worker, GB": f"{of_build * WORKER_BYTES / GIGA:,.1f}",
         "machine failures expected": f"{num_failures:,.4f}",
         "lost at most, s of a GPU": f"{lost_seconds:,.1f}",
     }
