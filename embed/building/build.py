@@ -83,6 +83,7 @@ class Build:
         self.num_decoded = 0
         self.seconds: dict[str, float] = {}
         self._last_seconds: dict[str, float] = {}  # Of the last attempt.
+        self._workers = ""  # Of the last attempt, in words.
 
     def finish(self, console: Console) -> FeatureCache:
         """Computes what nobody knows and writes the cache.
@@ -138,6 +139,7 @@ class Build:
             console.say(warning)
         with create_runner(work, clock, console) as runner:
             engine = runner.start()
+            self._workers = runner.describe()
             journal = Journal(self._build_dir, engine, name_caches(plan))
             console.say(
                 f"Embedding {to_do:,} views of "
@@ -197,7 +199,7 @@ class Build:
                 max_pixels=max(self._request.max_pixels, assembly.max_pixels),
                 created=now(),
                 host=host_name(),
-                devices=prepare_devices().describe(),
+                devices=prepare_devices().describe() + self._workers,
                 versions=installed_versions(),
                 seconds=self._last_seconds,
                 skipped=assembly.skipped,

@@ -128,6 +128,20 @@ class BlockWorker:
         self._engines: dict[frozenset[Size], Engine | SizedEngines] = {}
         self._choosing, self._turns = threading.Lock(), Turns()
 
+    def choose_engine(self, unit: Unit) -> tuple[str, tuple[str, ...]]:
+        """Returns the engine that is the fastest here, and what was tried.
+
+        Args:
+            unit: Whose pictures it is tried on.
+
+        Returns:
+            Its name, `""` where no picture of the unit is good, and remarks.
+        """
+        with self._open(unit, StageClock()) as embedder:
+            first = embedder.look_ahead()
+        engine = self._choose("", first, lambda name: None) if first else None
+        return engine.name if engine else "", self._remarks.take()
+
     def compute(
         self,
         unit: Unit,
@@ -148,14 +162,7 @@ class BlockWorker:
         if engine and len(done) == len(unit.tasks):
             return UnitReport(unit.number, engine, tuple(done), 0, {})
         clock = StageClock()
-        with Embedder(
-            source=self._source,
-            decoder=self._decoder,
-            tasks=unit.tasks,
-            feature_dim=self._backbones.backbone.feature_dim,
-            dtype=self._order.spec.dtype,
-            clock=clock,
-        ) as embedder:
+        with self._open(unit, clock) as embedder:
             first = embedder.look_ahead()
             chosen = self._choose(engine, first, on_engine) if first else None
             del first  # Many pixels, as long as they have a name.
@@ -178,6 +185,16 @@ class BlockWorker:
             num_decoded=embedder.num_decoded,
             seconds=clock.seconds,
             remarks=self._remarks.take(),
+        )
+
+    def _open(self, unit: Unit, clock: StageClock) -> Embedder:
+        return Embedder(
+            source=self._source,
+            decoder=self._decoder,
+            tasks=unit.tasks,
+            feature_dim=self._backbones.backbone.feature_dim,
+            dtype=self._order.spec.dtype,
+            clock=clock,
         )
 
     def _choose(
