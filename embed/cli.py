@@ -157,6 +157,15 @@ def run_build_cache(
         Path | None,
         typer.Option(help="Where to put it; default: named after its content."),
     ] = None,
+    blocks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where blocks lie until it is finished: a folder, "
+            "s3://BUCKET/PATH, gs://BUCKET/PATH; default: beside it. One that "
+            "goes on needs the same.",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     overwrite: OverwriteOption = False,
@@ -217,6 +226,7 @@ def run_build_cache(
                 batch_size=batch_size,
                 on_error=on_error,
                 max_pixels=max_pixels or DEFAULT_MAX_PIXELS,
+                blocks=blocks,
             ),
             artifacts_dir=artifacts,
             cache_path=cache,

@@ -29,6 +29,8 @@ class BuildRequest:
             after the pass, or a cache without it.
         max_pixels: Largest number of pixels a picture may have; larger ones
             count as pictures that cannot be decoded.
+        blocks: Folder or URL where blocks lie until the cache is finished;
+            `None` for beside the cache.
     """
 
     source: SourceRequest
@@ -40,6 +42,7 @@ class BuildRequest:
     batch_size: int | None = None
     on_error: Literal["fail", "skip"] = "fail"
     max_pixels: int = DEFAULT_MAX_PIXELS
+    blocks: str | None = None
 
 
 def create_spec(
