@@ -44,7 +44,7 @@ def anchor_blocks(blocks: str | None) -> str | None:
     if not separator or scheme in LOCAL:
         folder = os.path.expanduser(rest if separator else blocks)
         return str(Path(folder).absolute())
-    return blocks.rstrip("/")
+    return f"{scheme}://{rest.rstrip('/')}"
 
 
 def open_place(blocks: str) -> AnyPath:
@@ -66,7 +66,7 @@ def open_place(blocks: str) -> AnyPath:
             "looks for them, in variables or files of its own. Received: a "
             "colon in front of an @. Name the place with `--blocks` without it."
         )
-    if not rest.strip("/") or SIGNS.search(rest):
+    if not rest or SIGNS.search(rest):
         raise StorageError(
             f"Blocks cannot lie in {blocks}. {EXPECTED}, without patterns. "
             f"Received: {blocks}. Name one with `--blocks`."

@@ -36,10 +36,12 @@ CREDENTIALS = {
     "of the machine",
 }
 # Whatever user, password or signature an address in a message carries.
-SECRETS = re.compile(r"(?<=://)[^/\s]*@|\?\S+")
+SECRETS = re.compile(r"(?<=://)[^/\s]*@|\?[^\s\"']+")
 # More, and s3fs asks for the size of each file before it fetches it.
 OPTIONS = {scheme: {"max_concurrency": 1} for scheme in ("s3", "s3a")}
+SILENCE = re.compile("Connect|Timeout|ReadError")  # In the name of an error.
 DENIED = (401, 403)  # As Google's library says it.
+ENDPOINT = "AWS_ENDPOINT_URL"
 PROBE_SECONDS = 30.0  # A store that did not answer by then is given up.
 REMOVED_AT_ONCE = 1_000  # S3 takes so many names in a request.
 
@@ -126,15 +128,7 @@ class RemotePath:
             StorageError: If it cannot be written.
         """
         with self._explain("written"):
-            filesystem, path = self._open()
-            if self.scheme in OBJECT_STORES:
-                filesystem.pipe_file(path, data)
-                return
-            filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-            filesystem.pipe_file(path + ".part", data)
-            if filesystem.exists(path):
-                filesystem.rm_file(path)  # Some move nothing over a file.
-            filesystem.mv(path + ".part", path)
+            self._put(data)
 
     def remove(self, files: Sequence["RemotePath"]) -> None:
         """Removes files of this folder, and the folders if they are empty.
@@ -175,22 +169,35 @@ class RemotePath:
             outcome.result(PROBE_SECONDS)
         except TimeoutError as error:
             raise StorageError(
-                f"{self} does not answer. Expected: a store that lists a "
-                "folder, and takes and gives back a small file, in "
-                f"{PROBE_SECONDS:g} s. Received: nothing by then. See to the "
-                "network or name another place with `--blocks`, and run the "
-                "command again."
+                f"{self} does not answer{_say_endpoint()}. Expected: a store "
+                "that lists a folder, and takes and gives back a small file, "
+                f"in {PROBE_SECONDS:g} s. Received: nothing by then. See to "
+                "the network or name another place with `--blocks`, and run "
+                "the command again."
             ) from error
 
     def _probe(self) -> None:
         self.glob("*")
         # Of this process alone: others may try at the same time.
         probe = self / f".headstart-{os.getpid()}-{os.urandom(4).hex()}"
-        probe.write_bytes(b"probe")
+        with self._explain("written"):
+            probe._put(b"probe")
         try:
-            probe.read_bytes()
+            with self._explain("read"):
+                probe.read_bytes()
         finally:
             self.remove([probe])
+
+    def _put(self, data: bytes) -> None:
+        filesystem, path = self._open()
+        if self.scheme in OBJECT_STORES:
+            filesystem.pipe_file(path, data)
+            return
+        filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        filesystem.pipe_file(path + ".part", data)
+        if filesystem.exists(path):
+            filesystem.rm_file(path)  # Some move nothing over a file.
+        filesystem.mv(path + ".part", path)
 
     def _open(self) -> tuple[Any, str]:
         """Returns the filesystem and the path in it.
@@ -226,15 +233,18 @@ class RemotePath:
             reason, expected = "it is not there", "a bucket or host that exists"
         elif (
             isinstance(error, PermissionError)
-            or "Credential" in name
+            or re.search("Credential|Profile", name)
             or getattr(error, "code", None) in DENIED
         ):
             reason = "access is denied"
             expected = "credentials that may list, read, write and remove"
             if extra:
                 expected += f", from {CREDENTIALS[extra]}"
+        elif SILENCE.search(name):
+            reason = f"nobody answers{_say_endpoint()}"
+            expected = "a store that can be reached"
         else:
-            reason, expected = "the store does not do it", "one that does"
+            reason, expected = "the store refuses", "one that allows it"
         return (
             f"{self} cannot be {verb}: {reason}. Expected: {expected}. "
             f"Received: {received}. What is finished is kept: see to it, or "
@@ -275,3 +285,9 @@ def _connect(root: str) -> Any:
 
     options = OPTIONS.get(root.partition("://")[0], {})
     return fsspec.url_to_fs(root, **options)[0]
+
+
+def _say_endpoint() -> str:
+    """Returns words for the host that S3 is told to be at, if it is."""
+    endpoint = SECRETS.sub("", os.environ.get(ENDPOINT, ""))
+    return f" ({ENDPOINT} is {endpoint})" if endpoint else ""

@@ -28,6 +28,7 @@ def _path(tmp_path):
     [
         (None, None),
         ("s3://bucket/a/", "s3://bucket/a"),
+        ("s3:///", "s3://"),
         ("/there", "/there"),
         ("file:///there", "/there"),
         ("there", "{here}/there"),
