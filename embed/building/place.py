@@ -2,8 +2,9 @@
 
 There, in a shared folder or a store, each build has a folder of its own,
 `NAME-FINGERPRINT-BUILDER.blocks`, with its blocks and its `spec.json`. No two
-builds write into one: BUILDER stands for the machine and the path of the
-cache. What another has there is taken over as from any build that was cut off.
+builds write into one: BUILDER stands for the machine that began it and the
+path of the cache. What another has there is taken over as from any build that
+was cut off.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from pathlib import Path
 from embed.artifacts import make_folder
 from embed.building.folder import BLOCKS
 from embed.building.folder import build_dir_of
+from embed.building.folder import read_place
 from embed.building.remote import EXTRAS
 from embed.building.remote import AnyPath
 from embed.building.remote import RemotePath
@@ -25,7 +27,7 @@ LOCAL = ("file", "local")  # As fsspec calls folders of this machine.
 BUILDER_DIGITS = 8
 PASSWORD = re.compile(r"[^@]*:[^@]*@")  # At the start of what follows `://`.
 # Patterns, chains and queries: what a store may read as more than a name.
-SIGNS = re.compile(r"[*?\[\]#]|::")
+SIGNS = re.compile(r"[*?\[\]]|::")
 EXPECTED = (
     "Expected: a folder, s3://BUCKET/PATH, gs://BUCKET/PATH or another URL "
     "that fsspec knows"
@@ -105,6 +107,8 @@ def open_blocks_dir(
 ) -> AnyPath:
     """Returns the folder of the blocks of one build; makes none.
 
+    A build that goes on stays with its folder, on another machine too.
+
     Args:
         blocks: As `anchor_blocks` returns it.
         cache_path: Where the finished cache goes.
@@ -118,9 +122,12 @@ def open_blocks_dir(
     name, fingerprint = cache_path.stem, spec.fingerprint()
     if not name.endswith(fingerprint):
         name = f"{name}-{fingerprint}"
+    place, began = open_place(blocks), read_place(build_dir_of(cache_path))
+    if began.parent == place and began.name.startswith(f"{name}-"):
+        return began
     owner = f"{host_name()}:{cache_path.absolute()}"
     builder = hashlib.sha256(owner.encode()).hexdigest()[:BUILDER_DIGITS]
-    return open_place(blocks) / f"{name}-{builder}{BLOCKS}"
+    return place / f"{name}-{builder}{BLOCKS}"
 
 
 def _describe_missing(scheme: str, error: ImportError) -> str:

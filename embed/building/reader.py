@@ -43,9 +43,9 @@ class BlockReader:
             is_next = number == self._number + 1
             stop = number + NUM_AHEAD if is_next else number + 1
             self._pending = {
-                n: self._pending.get(n) or self._pool.submit(read_block, path)
-                for n, path in enumerate(self._paths[:stop])
-                if n >= number
+                n: self._pending.get(n)
+                or self._pool.submit(read_block, self._paths[n])
+                for n in range(number, min(stop, len(self._paths)))
             }
             self._block = self._pending.pop(number).result()
             self._number = number

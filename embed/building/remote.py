@@ -138,7 +138,7 @@ class RemotePath:
         """
         with self._explain("removed"):
             filesystem, root = self._open()
-            paths = [root + file.url.removeprefix(self.url) for file in files]
+            paths = [file._open()[1] for file in files]
             for start in range(0, len(paths), REMOVED_AT_ONCE):
                 filesystem.rm(paths[start : start + REMOVED_AT_ONCE])
             if self.scheme in OBJECT_STORES:
@@ -169,7 +169,7 @@ class RemotePath:
             outcome.result(PROBE_SECONDS)
         except TimeoutError as error:
             raise StorageError(
-                f"{self} does not answer{_say_endpoint()}. Expected: a store "
+                f"{self} does not answer{self._endpoint()}. Expected: a store "
                 "that lists a folder, and takes and gives back a small file, "
                 f"in {PROBE_SECONDS:g} s. Received: nothing by then. See to "
                 "the network or name another place with `--blocks`, and run "
@@ -186,7 +186,9 @@ class RemotePath:
             with self._explain("read"):
                 probe.read_bytes()
         finally:
-            self.remove([probe])
+            with self._explain("removed"):
+                filesystem, path = probe._open()
+                filesystem.rm([path])
 
     def _put(self, data: bytes) -> None:
         filesystem, path = self._open()
@@ -241,7 +243,7 @@ class RemotePath:
             if extra:
                 expected += f", from {CREDENTIALS[extra]}"
         elif SILENCE.search(name):
-            reason = f"nobody answers{_say_endpoint()}"
+            reason = f"nobody answers{self._endpoint()}"
             expected = "a store that can be reached"
         else:
             reason, expected = "the store refuses", "one that allows it"
@@ -250,6 +252,11 @@ class RemotePath:
             f"Received: {received}. What is finished is kept: see to it, or "
             "name another place with `--blocks`, and run the command again."
         )
+
+    def _endpoint(self) -> str:
+        """Returns words for the host that S3 is told to be at, if it is."""
+        url = os.environ.get(ENDPOINT) if self.scheme in OPTIONS else ""
+        return f" ({ENDPOINT} is {SECRETS.sub('', url)})" if url else ""
 
 
 AnyPath = Path | RemotePath
@@ -272,6 +279,10 @@ def _share(root: str, pid: int) -> Any:
 
     fsspec itself opens one a thread, and with S3 that takes half a second.
 
+    Args:
+        root: `SCHEME://` and the bucket or host.
+        pid: Of this process: a fork shares nothing.
+
     Returns:
         `None` where threads must not share it.
     """
@@ -285,9 +296,3 @@ def _connect(root: str) -> Any:
 
     options = OPTIONS.get(root.partition("://")[0], {})
     return fsspec.url_to_fs(root, **options)[0]
-
-
-def _say_endpoint() -> str:
-    """Returns words for the host that S3 is told to be at, if it is."""
-    endpoint = SECRETS.sub("", os.environ.get(ENDPOINT, ""))
-    return f" ({ENDPOINT} is {endpoint})" if endpoint else ""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import embed.building.place
+from embed.building.folder import PLACE
 from embed.building.folder import build_dir_of
 from embed.building.place import anchor_blocks
 from embed.building.place import open_blocks_dir
@@ -77,6 +78,22 @@ def test_the_same_build_finds_its_folder_again(path):
     first, again = (open_blocks_dir("memory://a", path, SPEC) for _ in "12")
 
     assert first == again
+
+
+@pytest.mark.parametrize("blocks", ["memory://a", "/a"])
+def test_a_build_stays_with_its_folder_on_another_machine(
+    path, blocks, monkeypatch
+):
+    """A machine that comes back by another name goes on from its blocks."""
+    folder = open_blocks_dir(blocks, path, SPEC)
+    build_dir_of(path).mkdir()
+    (build_dir_of(path) / PLACE).write_text(str(folder))
+    monkeypatch.setattr(embed.building.place, "host_name", lambda: "other")
+
+    assert open_blocks_dir(blocks, path, SPEC) == folder
+    assert open_blocks_dir("memory://b", path, SPEC).parent != folder.parent
+    assert open_blocks_dir(blocks, path, create_spec(301)) != folder
+    assert open_blocks_dir(None, path, SPEC) == build_dir_of(path)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from embed.building.blocks import read_block
 from embed.building.blocks import write_block
 from embed.building.remote import RemotePath
 from embed.errors import StorageError
+from tests.drawn_caches import files_in
 
 
 class Shelf(LocalFileSystem):
@@ -160,6 +161,15 @@ def test_a_place_that_can_be_used_is_left_as_it_was(folder):
     folder.require_usable()
 
     assert names_in(folder) == ["mine.txt"]
+
+
+def test_an_empty_folder_is_not_removed_by_trying_it(tmp_path):
+    """It is its owner's, also where nothing is in it."""
+    (tmp_path / "mine").mkdir()
+
+    RemotePath(f"shelf://{tmp_path}/mine").require_usable()
+
+    assert files_in(tmp_path / "mine") == []
 
 
 def test_a_write_that_fails_leaves_the_file_of_before(tmp_path, monkeypatch):
