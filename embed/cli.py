@@ -179,6 +179,15 @@ def run_build_cache(
         Path | None,
         typer.Option(help="Where to put it; default: named after its content."),
     ] = None,
+    blocks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where blocks lie until it is finished: a folder, "
+            "s3://BUCKET/PATH, gs://BUCKET/PATH; default: beside it. One that "
+            "goes on needs the same.",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     overwrite: OverwriteOption = False,
@@ -243,6 +252,7 @@ def run_build_cache(
                 num_workers=workers,
                 address=address,
                 gpus_per_worker=gpus_per_worker,
+                blocks=blocks,
             ),
             artifacts_dir=artifacts,
             cache_path=cache,

@@ -12,11 +12,16 @@ from embed.backbones import load_backbone
 from embed.backbones.sized import SizedBackbones
 from embed.building.build import Build
 from embed.building.current import CurrentPictures
+from embed.building.folder import build_dir_of
 from embed.building.folder import prepare_build_dir
+from embed.building.folder import read_place
 from embed.building.folder import remove_leftover
 from embed.building.lock import is_being_built
 from embed.building.lock import lock_build
 from embed.building.lookup import Lookup
+from embed.building.place import anchor_blocks
+from embed.building.place import open_blocks_dir
+from embed.building.place import require_place
 from embed.building.request import BuildRequest
 from embed.building.request import create_spec
 from embed.building.runners import check_runner
@@ -98,11 +103,13 @@ def build_cache(
         request,
         source=request.source.anchored(),
         backbone=request.backbone.anchored(),
+        blocks=anchor_blocks(request.blocks),
     )
     # What is misspelt is found before anything is fetched, and a backbone of
     # some MB is fetched before a dataset of some GB.
     require_views(request.views)
     check_source(request.source)
+    require_place(request.blocks)
     backbone = load_backbone(request.backbone)
     request = dataclasses.replace(
         request, backbone=request.backbone.pinned(backbone)
@@ -119,6 +126,7 @@ def build_cache(
         )
     spec = create_spec(request, source, backbone)
     path = cache_path or _default_path(artifacts_dir, request, spec)
+    blocks_dir = open_blocks_dir(request.blocks, path, spec)
     pictures = CurrentPictures(source, console)
     folders = [path.parent, artifacts_dir / CACHES]
     lookup = Lookup(
@@ -150,7 +158,15 @@ def build_cache(
                 f"Replacing {path}. Runs and searches made on it are refused "
                 "where its pictures have changed."
             )
-        prepare_build_dir(path, spec, is_overwrite=is_overwrite)
+        held = read_place(build_dir_of(path))
+        if held not in (build_dir_of(path), blocks_dir):
+            console.say(
+                f"The blocks that an earlier attempt left in {held} stay "
+                "there. To go on from them, give the `--blocks` of then."
+            )
+        prepare_build_dir(
+            path, spec, is_overwrite=is_overwrite, blocks_dir=blocks_dir
+        )
         build = Build(
             request,
             spec,
@@ -159,6 +175,7 @@ def build_cache(
             backbones,
             path,
             parents=[] if is_overwrite else lookup.find_parents(),
+            blocks_dir=blocks_dir,
         )
         cache = build.finish(console)
     return BuildResult(

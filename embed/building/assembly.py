@@ -11,7 +11,9 @@ from embed.building.blocks import BLOCK_ROWS
 from embed.building.current import UNREADABLE
 from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
+from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
+from embed.building.folder import read_place
 from embed.building.lock import is_being_built
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
@@ -170,7 +172,10 @@ class Assembly:
         for number, parent in enumerate(self._plan.parents):
             if (
                 isinstance(parent, BlocksParent)
+                and isinstance(parent.path, Path)
                 and parent.path.parent == folder
+                and parent.path.name.endswith(BUILDING)
+                and read_place(parent.path) == parent.path
                 and set(parent.views) <= set(self._plan.views)
                 and all(
                     int((plan.parents == number).sum())

@@ -34,6 +34,8 @@ class BuildRequest:
             and for what suits a cluster.
         address: Of the cluster; `None` for one of this machine alone.
         gpus_per_worker: Of a cluster.
+        blocks: Folder or URL where blocks lie until the cache is finished;
+            `None` for beside the cache.
     """
 
     source: SourceRequest
@@ -49,6 +51,7 @@ class BuildRequest:
     num_workers: int | None = None
     address: str | None = None
     gpus_per_worker: float = 0
+    blocks: str | None = None
 
 
 def create_spec(

@@ -10,6 +10,7 @@ from embed.artifacts import iterate_caches
 from embed.building.blocks import read_arrays
 from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
+from embed.building.folder import read_place
 from embed.building.folder import read_spec
 from embed.building.lock import is_being_built
 from embed.cache import FeatureCache
@@ -94,14 +95,18 @@ def _build_facts(build_dir: Path) -> dict[str, Any]:
     if spec is None:
         return {"status": status}
     num_images = sum(split.num_images for split in spec.splits.values())
+    place = read_place(build_dir)
     blocks = [
         read_arrays(path, ["image_ids"])  # No features: a build may be large.
         for split in spec.splits
         for path in (build_dir / split).glob("*.npz")
     ]
     num_done = sum(len(block["image_ids"]) for block in blocks if block)
+    progress = f"{num_done / num_images:.0%} computed"
+    if place != build_dir:  # Perhaps a store, which is not asked.
+        progress = f"blocks in {place}"
     return {
-        "status": f"{status}, {num_done / num_images:.0%} computed",
+        "status": f"{status}, {progress}",
         "fingerprint": spec.fingerprint(),
         "dataset": spec.dataset,
         "backbone": spec.backbone,

@@ -25,6 +25,7 @@ from embed.artifacts import SEARCHES
 from embed.artifacts import newest_first
 from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
+from embed.building.folder import read_place
 from embed.building.lock import is_being_built
 from embed.cache import open_damaged
 from embed.disk import count_bytes
@@ -130,6 +131,8 @@ def plan_prune(artifacts_dir: Path, *, takes_unfinished: bool) -> Pruning:
                 "`--unfinished`",
                 False,
             )
+        if (place := read_place(path)) != path:
+            reason += f"; its blocks in {place} are left alone"
         (removed if goes else kept).append(
             Entry(path, reason, count_bytes(path))
         )

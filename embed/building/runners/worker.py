@@ -120,7 +120,7 @@ class BlockWorker:
             raise StorageError(
                 f"A worker does not find the folder {order.blocks_dir} of the "
                 "build. Expected: one that all machines share. Give the "
-                "command a shared folder with `--artifacts` or `--cache`."
+                "command a shared folder or a store with `--blocks`."
             )
         self._backbones = SizedBackbones(request.backbone, backbone)
         self._decoder = ImageDecoder(spec.image_size, request.max_pixels)

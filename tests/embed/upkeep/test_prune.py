@@ -5,6 +5,7 @@ import json
 import pytest
 
 from embed.artifacts import claim_cache
+from embed.building.folder import PLACE
 from embed.building.lock import lock_build
 from embed.cache import open_cache
 from embed.errors import PipelineError
@@ -195,6 +196,25 @@ def test_an_unfinished_build_stays_unless_asked_for(plan, caches_dir):
 
     assert plan() == ([], ["a.h5.building"])
     assert plan(takes_unfinished=True) == (["a.h5.building"], [])
+
+
+@pytest.mark.parametrize("takes_unfinished", [False, True])
+def test_blocks_that_lie_elsewhere_are_told(
+    tmp_path, caches_dir, takes_unfinished
+):
+    """A store is not asked: they stay, and whoever prunes knows where."""
+    build_dir = caches_dir / "a.h5.building"
+    build_dir.mkdir(parents=True)
+    (build_dir / PLACE).write_text("s3://bucket/a.blocks")
+
+    pruning = plan_prune(
+        tmp_path / "artifacts", takes_unfinished=takes_unfinished
+    )
+
+    (entry,) = pruning.removed + pruning.kept
+    assert entry.reason.endswith(
+        "blocks in s3://bucket/a.blocks are left alone"
+    )
 
 
 def test_what_is_being_built_stays(write, plan, caches_dir, quiet):
