@@ -23,6 +23,7 @@ from embed.provenance import installed_versions
 from embed.provenance import now
 from embed.rows import Rows
 from embed.splits import Selection
+from embed.splits import TrainSplit
 from embed.splits import split_train
 from embed.stream import Reader
 from embed.stream import RowStream
@@ -85,7 +86,7 @@ def train_run(
     """
     console = console or Console(is_quiet=True)
     require_chosen_on(cache, spec)
-    spec = spec.model_copy(update={"chosen_on": None})  # The record has it.
+    spec = spec.without_origin()  # The record has the cache.
     directory = artifacts_dir / RUNS / _name_run(cache, spec, seed)
     if not is_overwrite and (directory / RECORD).is_file():
         console.say(f"The run {directory} has done exactly this already.")
@@ -232,6 +233,16 @@ def take_train_and_val(
     Raises:
         PipelineError: If no image fell to a side.
     """
+    split = divide_train(cache)
+    return read(split.train), read(split.val)
+
+
+def divide_train(cache: FeatureCache) -> TrainSplit:
+    """Divides the train split of a cache.
+
+    Raises:
+        PipelineError: If no image fell to a side.
+    """
     split = split_train(cache.image_ids("train"))
     num_train, num_val = (
         0 if s.rows is None else len(s.rows) for s in (split.train, split.val)
@@ -243,7 +254,7 @@ def take_train_and_val(
             f"Received: {num_train} and {num_val}. Add pictures and run "
             "`python -m embed build-cache` again."
         )
-    return read(split.train), read(split.val)
+    return split
 
 
 def _name_run(cache: FeatureCache, spec: HeadSpec, seed: int) -> str:
