@@ -28,12 +28,10 @@ from embed.splits import split_train
 from embed.stream import Reader
 from embed.stream import RowStream
 from embed.stream import choose_reader
-from head.ensemble import answer_views
 from head.ensemble import join_heads
+from head.ensemble import score_rows
 from head.ensemble import train_members
-from head.evaluating.calibration import fit_temperature
-from head.evaluating.metrics import top1
-from head.evaluating.view_choice import choose_views
+from head.evaluating.decisions import decide
 from head.run import CURVES
 from head.run import HEAD
 from head.run import HISTORY
@@ -138,12 +136,9 @@ def _train_and_write(
         accuracies = [head.history["val_accuracy"][-1] for head in watched]
         history, val_accuracy = watched[0].history, accuracies[0]
         joined = join_heads([head.model for head in watched])
-        names = cache.spec.views
-        of_views, labels = answer_views(joined, val, num_answered=len(names))
-        tta_views = choose_views(of_views, labels, names)
-        logits = of_views[:, 0]
         if spec.others:
-            val_accuracy = top1(logits, labels)
+            val_accuracy = score_rows(joined, val)
+        decisions = decide(joined, cache, val, read)
         # Before all rows are read: memory is for one training.
         del train, val, watched, joined
         refit = train_members(
@@ -162,8 +157,8 @@ def _train_and_write(
         pictures_digest=cache.pictures_digest(),
         val_accuracy=val_accuracy,
         member_val_accuracies=tuple(accuracies) if spec.others else (),
-        temperature=fit_temperature(logits, labels),
-        tta_views=tta_views,
+        temperature=decisions.temperature,
+        tta_views=decisions.tta_views,
         num_train=num_train,
         num_val=num_val,
         created=now(),

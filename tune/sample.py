@@ -78,8 +78,8 @@ def suggest_sample(
     if num_held < len(np.unique(strata)):
         return ""
     return (
-        "A search on a sample that is held in memory is faster: "
-        f"`--rows {num_held}`, which is another search."
+        "The rows of this search are streamed. A sample that is held in "
+        f"memory is faster: `--rows {num_held}`, which is another search."
     )
 
 
@@ -103,9 +103,12 @@ def _find_strata(cache: FeatureCache, splits: list[TrainSplit]) -> np.ndarray:
     parts = np.zeros(cache.num_images[TRAIN], np.int64)
     for number, split in enumerate(splits, 1):
         parts[split.val.rows] = number
-    return parts * len(cache.spec.class_names) + cache.labels(TRAIN)
+    parts *= len(cache.spec.class_names)
+    parts += cache.labels(TRAIN)
+    return parts
 
 
 def _keep(selection: Selection, rows: np.ndarray) -> Selection:
     """Returns what of a selection is among some rows."""
-    return Selection(selection.split, np.intersect1d(selection.rows, rows))
+    kept = np.intersect1d(np.asarray(selection.rows), rows)
+    return Selection(selection.split, kept)

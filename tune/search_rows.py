@@ -74,7 +74,7 @@ class SearchRows:
             text = f"{num_val:,} images in {self._spec.folds} folds"
         if self._spec.rows is None:
             return text
-        return f"{text}, a sample of {self._cache.num_images[TRAIN]:,}"
+        return f"{text}, a sample of the {self._cache.num_images[TRAIN]:,}"
 
     @functools.cached_property
     def _read(self) -> Reader:

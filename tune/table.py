@@ -76,8 +76,8 @@ def format_table(result: SearchResult) -> str:
     if result.summary.spec.rows is not None:
         lines.append(
             f"Searched on a sample of {result.summary.num_images:,} of the "
-            f"{result.summary.num_all_images:,} training images; `{TRAIN}` "
-            "trains on all."
+            f"{result.summary.num_all_images:,} images of the train split; "
+            f"`{TRAIN}` trains on all."
         )
     lines += format_seeds(result.seeds)
     return "\n".join(lines)

@@ -130,7 +130,7 @@ def test_a_search_on_a_sample_is_one_on_a_cache_of_these_rows(
     of them were read.
     """
     part = write_part(tmp_path / "part.h5", cache, sample)
-    options = {"max_trials": 2, "max_epochs": 2, "has_baselines": True}
+    options = {"max_trials": 1, "max_epochs": 2, "has_baselines": True}
     expected = search(cache=part, **options)
     damaged = damage_others(cache, sample)
 
@@ -211,18 +211,6 @@ def test_an_interrupted_search_goes_on_with_its_sample(
     assert len(train_at_once) == 6
 
 
-@pytest.mark.slow
-def test_workers_have_the_same_sample(search, cache, sample):
-    """Two processes come to the table of one, and read no other rows."""
-    options = {"max_trials": 4, "max_epochs": 2, "rows": ROWS}
-    alone = search(cache=cache, **options)
-    damaged = damage_others(cache, sample)
-
-    result = search(cache=damaged, **options, num_workers=2, is_overwrite=True)
-
-    assert scores_of(result) == scores_of(alone)
-
-
 def test_a_sample_is_held_where_the_cache_is_not(search, cache, capsys):
     """So that baselines run; without it the search says what would fit."""
     options = {
@@ -243,27 +231,28 @@ def test_a_sample_is_held_where_the_cache_is_not(search, cache, capsys):
     assert len(held.baselines) == 4
     said = capsys.readouterr().err
     assert "holds a sample of 100 rows in memory: its 6.4 kB are" in said
-    assert "validation images, a sample of 300, " in said
+    assert "validation images, a sample of the 300, " in said
     assert "--rows" not in said
 
 
 def test_a_sample_that_does_not_fit_is_streamed(search, cache, capsys):
     """To the scores that it has from memory."""
-    options = {"cache": cache, "max_trials": 2, "max_epochs": 2}
-    held = search(**options, rows=250)
+    options = {"cache": cache, "rows": 270, "max_trials": 1, "max_epochs": 1}
+    held = search(**options)
 
     streamed = search(
         **options,
-        rows=250,
-        memory_limit=250 * ROW_BYTES - 1,
+        memory_limit=270 * ROW_BYTES - 1,
         is_overwrite=True,
         console=Console(),
     )
 
-    assert scores_of(streamed) == pytest.approx(scores_of(held))
+    for found, trial in zip(streamed.trials, held.trials, strict=True):
+        assert found.val_accuracy == trial.val_accuracy
+        assert found.val_loss == pytest.approx(trial.val_loss)
     said = capsys.readouterr().err
-    assert "streams a sample of 250 rows from the cache" in said
-    assert "`--rows 99`" in said
+    assert "streams a sample of 270 rows from the cache" in said
+    assert "`--rows 100`" in said
 
 
 @pytest.mark.usefixtures("train_at_once")
@@ -285,7 +274,7 @@ def test_the_winner_is_trained_on_all_rows(search, cache, tmp_path):
     of the sample.
     """
     artifacts_dir = tmp_path / "artifacts"
-    result = search(cache=cache, rows=ROWS, max_trials=2, max_epochs=3)
+    result = search(cache=cache, rows=ROWS, max_trials=1, max_epochs=3)
     spec = load_spec(result.best_path)
 
     held, streamed = (
@@ -324,7 +313,7 @@ def test_the_table_says_on_how_many_images(search, cache):
     of_sample = format_table(search(cache=cache, rows=ROWS))
     of_all = format_table(search(cache=cache))
 
-    assert "a sample of 100 of the 300 training images" in of_sample
+    assert "a sample of 100 of the 300 images of the train split" in of_sample
     assert "python -m head train" in of_sample
     assert "sample" not in of_all
 
