@@ -22,6 +22,7 @@ from embed.console import VerboseOption
 from embed.console import command
 from embed.console import create_app
 from embed.console import format_seconds
+from embed.console import parse_size_option
 from embed.doctor.command import run_doctor
 from embed.presets import PRESETS
 from embed.presets import PresetName
@@ -138,6 +139,15 @@ def run_build_cache(
         Literal["float32", "float16"],
         typer.Option(help="What features are stored in."),
     ] = "float32",
+    max_file_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SIZE",
+            parser=parse_size_option,
+            help="Longest file, e.g. 100G: features of a larger cache go into "
+            "several, in a folder beside it. Default: 1T.",
+        ),
+    ] = None,
     on_error: Annotated[
         Literal["fail", "skip"],
         typer.Option(help="For pictures that cannot be decoded."),
@@ -187,6 +197,7 @@ def run_build_cache(
         from embed.extract import build_cache
         from embed.images import DEFAULT_MAX_PIXELS
         from embed.sources import SourceRequest
+        from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
         from embed.views import parse_views
 
         chosen = PRESETS[preset]
@@ -217,6 +228,7 @@ def run_build_cache(
                 batch_size=batch_size,
                 on_error=on_error,
                 max_pixels=max_pixels or DEFAULT_MAX_PIXELS,
+                max_file_bytes=max_file_size or DEFAULT_MAX_FILE_BYTES,
             ),
             artifacts_dir=artifacts,
             cache_path=cache,
@@ -232,6 +244,7 @@ def run_build_cache(
             "num_images": built.num_images,
             "num_views": len(built.spec.views),
             "feature_dim": built.feature_dim,
+            "num_files": len(built.files.list_sizes()),
             "num_computed": result.num_computed,
             "num_decoded": result.num_decoded,
             "num_skipped": len(built.provenance.skipped),

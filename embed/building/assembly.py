@@ -134,7 +134,11 @@ class Assembly:
         )
 
     def write(
-        self, path: Path, provenance: Provenance, feature_dim: int
+        self,
+        path: Path,
+        provenance: Provenance,
+        feature_dim: int,
+        max_file_bytes: int,
     ) -> FeatureCache:
         """Writes the cache and what its pictures are known by."""
         write_cache(
@@ -150,6 +154,7 @@ class Assembly:
                 )
                 for split, rows in self._rows.items()
             },
+            max_file_bytes=max_file_bytes,
         )
         cache = open_cache(path)
         write_stamps(

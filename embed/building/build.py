@@ -192,7 +192,7 @@ class Build:
     def _assemble(self, console: Console) -> FeatureCache:
         """Turns all that is known into one file and removes the blocks."""
         assembly = Assembly(
-            plan=self._plan(),
+            plan=self._plan(is_checked=True),
             spec=self._spec,
             source=self._source,
             pictures=self._pictures,
@@ -226,13 +226,16 @@ class Build:
                 attempts=attempts,
             ),
             self._feature_dim,
+            self._request.max_file_bytes,
         )
         shutil.rmtree(self._build_dir, ignore_errors=True)
         assembly.remove_used_up(self._path.parent)
         return cache
 
-    def _plan(self) -> Plan:
-        own = BlocksParent(self._build_dir, self._spec.views)
+    def _plan(self, *, is_checked: bool = False) -> Plan:
+        own = BlocksParent(
+            self._build_dir, self._spec.views, is_checked=is_checked
+        )
         return make_plan(
             self._spec,
             self._pictures,

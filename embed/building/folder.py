@@ -14,9 +14,14 @@ from pathlib import Path
 import pydantic
 
 from embed.building.journal import read_journal
+from embed.building.lock import lock_build
 from embed.cache import open_cache
+from embed.console import Console
+from embed.errors import BusyCacheError
 from embed.errors import PipelineError
 from embed.spec import CacheSpec
+from embed.storage.part_folders import find_leftovers
+from embed.storage.part_folders import remove_leftovers_of
 
 BUILDING = ".building"  # What the folder is called after the cache.
 SPEC, OVERWRITE = "spec.json", "overwrite"
@@ -38,7 +43,8 @@ def prepare_build_dir(
     """Leaves in the folder only blocks that this build can go on from.
 
     Those of another spec, whose numbers mean other rows, are set aside. A
-    build that is to compute all anew goes on from its own blocks alone.
+    build that is to compute all anew goes on from its own blocks alone. Parts
+    that a killed build had begun to write go: the disk may need the room.
 
     Args:
         path: Of the cache.
@@ -47,6 +53,7 @@ def prepare_build_dir(
     """
     build_dir = build_dir_of(path)
     remove_leftover(path)
+    remove_leftovers_of(path)
     if is_overwrite and not (build_dir / OVERWRITE).exists():
         shutil.rmtree(build_dir, ignore_errors=True)
     held = read_spec(build_dir)
@@ -72,6 +79,20 @@ def remove_leftover(path: Path) -> None:
     with contextlib.suppress(PipelineError):
         if attempts and open_cache(path).provenance.attempts == attempts:
             shutil.rmtree(build_dir_of(path), ignore_errors=True)
+
+
+def remove_leftover_parts(path: Path, console: Console) -> None:
+    """Removes parts of a finished cache that it does not refer to.
+
+    They are there where a build was killed when it had replaced the cache.
+    """
+    real = path.resolve()
+    if find_leftovers(real.parent, of=real.name):
+        with (
+            contextlib.suppress(BusyCacheError),
+            lock_build(path, is_waiting=False, console=console),
+        ):
+            remove_leftovers_of(path)
 
 
 def read_spec(build_dir: Path) -> CacheSpec | None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from embed.building.blocks import BLOCK_COLUMNS
 from embed.building.blocks import BLOCK_ROWS
 from embed.building.blocks import INDEX_COLUMNS
 from embed.building.blocks import Block
+from embed.building.blocks import read_arrays
 from embed.building.blocks import read_block
 from embed.building.current import UNREADABLE
 from embed.building.stamps import read_stamps
@@ -166,10 +168,20 @@ class BlocksParent(Parent):
     Args:
         build_dir: Its folder.
         views: Names of the views, in the order they are stored.
+        is_checked: Whether this process has read, or written, all blocks
+            before, so that damage was found in time; features are read when
+            they are asked for then.
     """
 
-    def __init__(self, build_dir: Path, views: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        build_dir: Path,
+        views: tuple[str, ...],
+        *,
+        is_checked: bool = False,
+    ) -> None:
         super().__init__(build_dir, views)
+        self._names = INDEX_COLUMNS if is_checked else BLOCK_COLUMNS
         self._starts: dict[str, np.ndarray] = {}
         self._paths: dict[str, list[Path]] = {}
         self._last: tuple[Path, Block] | None = None
@@ -177,9 +189,9 @@ class BlocksParent(Parent):
     def _find_known(self, split: str) -> KnownRows:
         indexes, self._paths[split] = [], []
         for path in sorted((self.path / split).glob("*.npz")):
-            block = read_block(path)  # All of it: damage is found in time.
-            if block is not None:
-                indexes.append({n: getattr(block, n) for n in INDEX_COLUMNS})
+            arrays = read_arrays(path, self._names)
+            if arrays is not None:
+                indexes.append({name: arrays[name] for name in INDEX_COLUMNS})
                 self._paths[split].append(path)
         sizes = [len(arrays["image_ids"]) for arrays in indexes]
         self._starts[split] = np.cumsum([0, *sizes])
@@ -187,9 +199,12 @@ class BlocksParent(Parent):
         def join(name: str, empty: np.ndarray) -> np.ndarray:
             return np.concatenate([empty, *(a[name] for a in indexes)])
 
-        ids = [i for arrays in indexes for i in arrays["image_ids"].tolist()]
         return KnownRows(
-            image_ids=tuple(image_id.decode() for image_id in ids),
+            image_ids=tuple(
+                image_id.decode()
+                for arrays in indexes
+                for image_id in arrays["image_ids"].tolist()
+            ),
             content_digests=join(
                 "content_digests", np.empty((0, DIGEST_BYTES), np.uint8)
             ),

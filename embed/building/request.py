@@ -11,6 +11,7 @@ from embed.sources import SourceRequest
 from embed.spec import CacheSpec
 from embed.spec import SplitSpec
 from embed.spec import digest_rows
+from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,8 @@ class BuildRequest:
             after the pass, or a cache without it.
         max_pixels: Largest number of pixels a picture may have; larger ones
             count as pictures that cannot be decoded.
+        max_file_bytes: Length of a file, at most; features of a cache that
+            would be longer go into files of their own. The rows are the same.
     """
 
     source: SourceRequest
@@ -40,6 +43,7 @@ class BuildRequest:
     batch_size: int | None = None
     on_error: Literal["fail", "skip"] = "fail"
     max_pixels: int = DEFAULT_MAX_PIXELS
+    max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
 
 
 def create_spec(
