@@ -138,9 +138,16 @@ class Assembly:
         path: Path,
         provenance: Provenance,
         feature_dim: int,
-        max_file_bytes: int,
+        max_file_bytes: int | None = None,
     ) -> FeatureCache:
-        """Writes the cache and what its pictures are known by."""
+        """Writes the cache and what its pictures are known by.
+
+        Args:
+            path: Where it goes.
+            provenance: How it came about.
+            feature_dim: Number of features a vector.
+            max_file_bytes: See `write_cache`.
+        """
         write_cache(
             path,
             spec=self._spec,

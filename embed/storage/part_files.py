@@ -75,17 +75,12 @@ class PartFiles:
             does not give them.
         """
         column = self.parted.columns[split]
-        values = np.zeros((len(rows), *column.shape[1:]), column.dtype)
-        for part, places, of_part in self._divide(split, rows):
-            with self._use(part) as descriptor:
-                if descriptor is None:
-                    continue
-                found = read_readable(
-                    descriptor, column.column_of(part), of_part
-                )
-            if len(found) == len(rows):
-                return found  # As they usually are: of one part.
-            values[places] = found
+        pieces = list(self._divide(split, rows))
+        if len(pieces) == 1:
+            return self._read_part(column, pieces[0][0], pieces[0][2])
+        values = np.empty((len(rows), *column.shape[1:]), column.dtype)
+        for part, places, of_part in pieces:
+            values[places] = self._read_part(column, part, of_part)
         return values
 
     def fill(self, split: str, rows: np.ndarray, into: np.ndarray) -> None:
@@ -135,6 +130,15 @@ class PartFiles:
             is_there = descriptor is not None
         suffix = "" if is_there else ", which is missing"
         return f"{self.folder / part.name}{suffix}"
+
+    def _read_part(
+        self, column: PartedColumn, part: Part, rows: np.ndarray
+    ) -> np.ndarray:
+        """Reads rows of one part, zero where they are not there."""
+        with self._use(part) as descriptor:
+            if descriptor is None:
+                return np.zeros((len(rows), *column.shape[1:]), column.dtype)
+            return read_readable(descriptor, column.column_of(part), rows)
 
     def _find_fault(self, column: PartedColumn, part: Part) -> str:
         with self._use(part) as descriptor:

@@ -124,7 +124,11 @@ def test_parts_that_a_kill_left_go(
     leftover.mkdir()
     (leftover / "train-00000.h5").write_bytes(b"half")
 
-    build(source=digits_source, is_overwrite=not is_there)
+    build(
+        source=digits_source,
+        is_overwrite=not is_there,
+        max_file_bytes=PART_BYTES,
+    )
 
     names = [path.name, f"{path.name}.stamps", find_folder(path).name]
     assert files_in(path.parent) == sorted(names)
