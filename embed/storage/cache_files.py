@@ -27,7 +27,8 @@ class CacheFiles:
         self.path, self._descriptor, self._seal = path, descriptor, seal
         self.parts: PartFiles | None = None
         if seal.parted is not None:  # Beside the file, not beside a link to it.
-            folder = path.resolve().with_name(seal.parted.folder)
+            place = path.resolve() if path.is_symlink() else path
+            folder = place.with_name(seal.parted.folder)
             self.parts = PartFiles(folder, seal.parted)
         self._opened = self._stamp()
         weakref.finalize(self, os.close, descriptor)
