@@ -16,6 +16,7 @@ from embed.building.folder import build_dir_of
 from embed.building.folder import prepare_build_dir
 from embed.building.folder import read_place
 from embed.building.folder import remove_leftover
+from embed.building.folder import remove_leftover_parts
 from embed.building.lock import is_being_built
 from embed.building.lock import lock_build
 from embed.building.lookup import Lookup
@@ -33,6 +34,7 @@ from embed.errors import StorageError
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
+from embed.storage.parts import require_part_size
 from embed.views import require_views
 
 NUM_NAMED = 5  # Ignored files that are named.
@@ -125,6 +127,9 @@ def build_cache(
             f"files, among them {', '.join(source.ignored[:NUM_NAMED])}."
         )
     spec = create_spec(request, source, backbone)
+    most = max(split.num_images for split in spec.splits.values())
+    shape = most, len(request.views), backbone.feature_dim
+    require_part_size(request.dtype, shape, request.max_file_bytes)
     path = cache_path or _default_path(artifacts_dir, request, spec)
     blocks_dir = open_blocks_dir(request.blocks, path, spec)
     pictures = CurrentPictures(source, console)
@@ -148,6 +153,7 @@ def build_cache(
     if finished := find_finished():
         if not is_being_built(finished.cache.path):
             remove_leftover(finished.cache.path)
+            remove_leftover_parts(finished.cache.path, console)
         return finished
     with lock_build(path, is_waiting=is_waiting, console=console):
         # Another builder may have finished since; it need not be waited for.

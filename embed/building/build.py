@@ -173,7 +173,7 @@ class Build:
             f"Embedded in {format_seconds(clock.elapsed())}. The time of all "
             f"threads: {clock.describe()}."
         )
-        return self._plan()
+        return self._plan(is_checked=True)
 
     def _add_seconds(self, seconds: dict[str, float]) -> None:
         """Adds those of a pass to those of the passes before."""
@@ -218,13 +218,16 @@ class Build:
                 attempts=attempts,
             ),
             self._feature_dim,
+            self._request.max_file_bytes,
         )
         finish_blocks(self._build_dir, self._blocks_dir, console)
         assembly.remove_used_up(self._path.parent)
         return cache
 
-    def _plan(self) -> Plan:
-        own = BlocksParent(self._blocks_dir, self._spec.views)
+    def _plan(self, *, is_checked: bool = False) -> Plan:
+        own = BlocksParent(
+            self._blocks_dir, self._spec.views, is_checked=is_checked
+        )
         return make_plan(
             self._spec,
             self._pictures,

@@ -11,6 +11,7 @@ from embed.sources import SourceRequest
 from embed.spec import CacheSpec
 from embed.spec import SplitSpec
 from embed.spec import digest_rows
+from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,8 @@ class BuildRequest:
         gpus_per_worker: Of a cluster.
         blocks: Folder or URL where blocks lie until the cache is finished;
             `None` for beside the cache.
+        max_file_bytes: Length of a file, at most; features of a cache that
+            would be longer go into files of their own. The rows are the same.
     """
 
     source: SourceRequest
@@ -52,6 +55,7 @@ class BuildRequest:
     address: str | None = None
     gpus_per_worker: float = 0
     blocks: str | None = None
+    max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
 
 
 def create_spec(
