@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 from embed.artifacts import CACHES
 from embed.artifacts import make_folder
@@ -28,6 +29,7 @@ from embed.building.request import create_spec
 from embed.building.runners import check_runner
 from embed.cache import FeatureCache
 from embed.console import Console
+from embed.console import format_seconds
 from embed.devices import prepare_devices
 from embed.engines import list_candidates
 from embed.errors import StorageError
@@ -63,6 +65,41 @@ class BuildResult:
         """Rate of the pass, without start-up; 0 when nothing was computed."""
         seconds = self.seconds.get("pass", 0.0)
         return self.num_computed / seconds if seconds else 0.0
+
+    def to_payload(self) -> dict[str, Any]:
+        """Returns what `--json` prints."""
+        cache = self.cache
+        return {
+            "cache": str(cache.path),
+            "fingerprint": cache.fingerprint,
+            "num_images": cache.num_images,
+            "num_views": len(cache.spec.views),
+            "feature_dim": cache.feature_dim,
+            "num_files": len(cache.files.list_sizes()),
+            "num_computed": self.num_computed,
+            "num_decoded": self.num_decoded,
+            "num_skipped": len(cache.provenance.skipped),
+            "engine": cache.provenance.engine,
+            "seconds": self.seconds["total"],
+            "seconds_by_stage": self.seconds,
+            "views_per_second": self.views_per_second,
+        }
+
+    def to_text(self) -> str:
+        """Returns what was built, for people."""
+        cache, rate = self.cache, self.views_per_second
+        counts = " and ".join(
+            f"{number:,} {split}" for split, number in cache.num_images.items()
+        )
+        return (
+            f"Cache: {cache.path}\n"
+            f"  {counts} images x {len(cache.spec.views)} views x "
+            f"{cache.feature_dim:,} features of {cache.spec.backbone}\n"
+            f"  {self.num_computed:,} views computed in "
+            f"{format_seconds(self.seconds['total'])}"
+            f"{f' ({rate:,.0f} views/s after start-up)' if rate else ''}, "
+            f"{len(cache.provenance.skipped)} pictures skipped"
+        )
 
 
 def build_cache(

@@ -18,7 +18,6 @@ from embed.console import QuietOption
 from embed.console import SeedOption
 from embed.console import VerboseOption
 from embed.console import command
-from embed.console import format_seconds
 from embed.console import parse_size_option
 from embed.presets import PRESETS
 from embed.presets import PresetName
@@ -272,33 +271,4 @@ def run_build_cache(
             is_waiting=wait,
             console=console,
         )
-        built = result.cache
-        rate = result.views_per_second
-        payload = {
-            "cache": str(built.path),
-            "fingerprint": built.fingerprint,
-            "num_images": built.num_images,
-            "num_views": len(built.spec.views),
-            "feature_dim": built.feature_dim,
-            "num_files": len(built.files.list_sizes()),
-            "num_computed": result.num_computed,
-            "num_decoded": result.num_decoded,
-            "num_skipped": len(built.provenance.skipped),
-            "engine": built.provenance.engine,
-            "seconds": result.seconds["total"],
-            "seconds_by_stage": result.seconds,
-            "views_per_second": rate,
-        }
-        counts = " and ".join(
-            f"{number:,} {split}" for split, number in built.num_images.items()
-        )
-        console.result(
-            payload,
-            f"Cache: {built.path}\n"
-            f"  {counts} images x {len(built.spec.views)} views x "
-            f"{built.feature_dim:,} features of {built.spec.backbone}\n"
-            f"  {result.num_computed:,} views computed in "
-            f"{format_seconds(result.seconds['total'])}"
-            f"{f' ({rate:,.0f} views/s after start-up)' if rate else ''}, "
-            f"{len(built.provenance.skipped)} pictures skipped",
-        )
+        console.result(result.to_payload(), result.to_text())
