@@ -20,7 +20,7 @@ BENCHMARKS := embed head pipeline growth streaming search predict listing scale
 # Locks hold on every platform, for every Python from the oldest one up. The
 # version of uv is fixed because another one may write them otherwise.
 COMPILE := --quiet --universal --python-version 3.11 --no-annotate --no-header
-LOCKED_EXTRAS := $(foreach extra,app cpu dev distributed export hf kaggle kerashub,--extra $(extra))
+LOCKED_EXTRAS := $(foreach extra,app cpu dev distributed export hf kaggle kerashub s3,--extra $(extra))
 UV_VERSION := 0.13.9
 
 help: ## List the targets

@@ -233,8 +233,12 @@ def write_text(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def make_folder(path: Path) -> Path:
+def make_folder(path: Path, *, option: str = "--artifacts DIR") -> Path:
     """Makes a folder for results, and checks that it can be written.
+
+    Args:
+        path: The folder.
+        option: How another is named.
 
     Raises:
         StorageError: If it cannot.
@@ -247,6 +251,6 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise StorageError(
             f"The folder {path} cannot be written: {error.strerror}. Expected: "
-            "a folder that can. Choose another with `--artifacts DIR`."
+            f"a folder that can. Choose another with `{option}`."
         ) from error
     return path

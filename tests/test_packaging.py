@@ -14,7 +14,13 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-LOCKED_EXTRAS = ("dev", "cpu", "export", "distributed")  # As in the Makefile.
+LOCKED_EXTRAS = (
+    "dev",
+    "cpu",
+    "export",
+    "distributed",
+    "s3",
+)  # As in the Makefile.
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 DIGEST = re.compile(r" +--hash=sha256:[0-9a-f]{64}( \\)?")
 

@@ -11,7 +11,9 @@ from embed.building.blocks import BLOCK_ROWS
 from embed.building.current import UNREADABLE
 from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
+from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
+from embed.building.folder import read_place
 from embed.building.lock import is_being_built
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
@@ -134,9 +136,20 @@ class Assembly:
         )
 
     def write(
-        self, path: Path, provenance: Provenance, feature_dim: int
+        self,
+        path: Path,
+        provenance: Provenance,
+        feature_dim: int,
+        max_file_bytes: int | None = None,
     ) -> FeatureCache:
-        """Writes the cache and what its pictures are known by."""
+        """Writes the cache and what its pictures are known by.
+
+        Args:
+            path: Where it goes.
+            provenance: How it came about.
+            feature_dim: Number of features a vector.
+            max_file_bytes: See `write_cache`.
+        """
         write_cache(
             path,
             spec=self._spec,
@@ -150,6 +163,7 @@ class Assembly:
                 )
                 for split, rows in self._rows.items()
             },
+            max_file_bytes=max_file_bytes,
         )
         cache = open_cache(path)
         write_stamps(
@@ -170,7 +184,10 @@ class Assembly:
         for number, parent in enumerate(self._plan.parents):
             if (
                 isinstance(parent, BlocksParent)
+                and isinstance(parent.path, Path)
                 and parent.path.parent == folder
+                and parent.path.name.endswith(BUILDING)
+                and read_place(parent.path) == parent.path
                 and set(parent.views) <= set(self._plan.views)
                 and all(
                     int((plan.parents == number).sum())

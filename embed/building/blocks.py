@@ -2,8 +2,9 @@
 
 A build computes blocks in any order, in any process; resuming it is computing
 what is in none. Batches never cross a block. A block is one `.npz` file in
-`NAME.h5.building/SPLIT/`, written beside its name and then moved there. It
-holds the rows that this build computed, and says itself which they are:
+`NAME.h5.building/SPLIT/`, written beside its name and then moved there, or an
+object in a store. It holds the rows that this build computed, and says itself
+which they are:
 
     image_ids        utf-8 (num_rows,)      fixed length
     features         float32 or float16 (num_rows, num_views, feature_dim)
@@ -13,13 +14,17 @@ holds the rows that this build computed, and says itself which they are:
 """
 
 import dataclasses
+import io
 import os
 import zipfile
 from collections.abc import Iterable
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+
+from embed.building.remote import AnyPath
+from embed.building.remote import RemotePath
+from embed.errors import StorageError
 
 BLOCK_ROWS = 256  # 3.7 MB of 1792-d features in two views; 5 s of a CPU.
 
@@ -45,9 +50,9 @@ class BlockKey:
         """Its row numbers."""
         return range(self.start, self.stop)
 
-    def path_in(self, build_dir: Path) -> Path:
-        """Returns where the block lies in a build directory."""
-        return build_dir / self.split / f"{self.number:08}.npz"
+    def path_in(self, blocks_dir: AnyPath) -> AnyPath:
+        """Returns where the block lies in the folder of a build's blocks."""
+        return blocks_dir / self.split / f"{self.number:08}.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +106,17 @@ def list_blocks(num_images: dict[str, int]) -> list[BlockKey]:
     ]
 
 
-def write_block(block: Block, path: Path) -> None:
-    """Writes a block so that it is there whole or not at all."""
+def write_block(block: Block, path: AnyPath) -> None:
+    """Writes a block so that it is there whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    if isinstance(path, RemotePath):
+        buffer = io.BytesIO()
+        np.savez(buffer, **vars(block))
+        path.write_bytes(buffer.getvalue())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
@@ -118,7 +132,7 @@ def write_block(block: Block, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def add_to_block(block: Block, path: Path) -> None:
+def add_to_block(block: Block, path: AnyPath) -> None:
     """Writes a block with the rows that are there already.
 
     A row takes the place of an older one of the same picture.
@@ -130,19 +144,26 @@ def add_to_block(block: Block, path: Path) -> None:
     write_block(block, path)
 
 
-def read_block(path: Path) -> Block | None:
-    """Reads a block; `None` when it is absent or damaged."""
+def read_block(path: AnyPath) -> Block | None:
+    """Reads a block; `None` when it is absent or damaged.
+
+    Raises:
+        StorageError: If a store does not answer.
+    """
     arrays = read_arrays(path, BLOCK_COLUMNS)
     return Block(**arrays) if arrays is not None else None
 
 
 def read_arrays(
-    path: Path, names: Iterable[str]
+    path: AnyPath, names: Iterable[str]
 ) -> dict[str, np.ndarray] | None:
     """Reads some arrays of an `.npz` file; `None` if one cannot be read.
 
     The CRC-32 that `zipfile` keeps per array finds damage; what is damaged
     counts as absent.
+
+    Raises:
+        StorageError: If a store does not answer.
     """
     try:
         with (  # Opened here: NumPy leaves a file it refuses open.
@@ -150,6 +171,8 @@ def read_arrays(
             np.load(file, allow_pickle=False) as arrays,
         ):
             return {name: arrays[name] for name in names}
+    except StorageError:  # Nobody knows whether it is there.
+        raise
     except (OSError, EOFError, ValueError, TypeError, KeyError):
         return None
     except (zipfile.BadZipFile, RuntimeError):  # "Encrypted", by one bit.

@@ -1,12 +1,10 @@
 """The building of one cache: what is missing, computed; then the file."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from embed.artifacts import write_text
 from embed.backbones.pixel_warning import warn_of_pixels
 from embed.backbones.sized import SizedBackbones
 from embed.building.assembly import Assembly
@@ -18,8 +16,9 @@ from embed.building.clock import StageClock
 from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
 from embed.building.embedder import TaskResult
-from embed.building.folder import SPEC
+from embed.building.folder import begin_blocks
 from embed.building.folder import build_dir_of
+from embed.building.folder import finish_blocks
 from embed.building.journal import Journal
 from embed.building.journal import read_journal
 from embed.building.parents import BlocksParent
@@ -28,6 +27,7 @@ from embed.building.parents import Parent
 from embed.building.plan import Plan
 from embed.building.plan import Task
 from embed.building.plan import make_plan
+from embed.building.remote import AnyPath
 from embed.building.request import BuildRequest
 from embed.building.runners import create_runner
 from embed.building.runners.runner import Work
@@ -57,6 +57,7 @@ class Build:
         backbones: What embeds them.
         path: Where the finished cache goes.
         parents: Where rows may be known already.
+        blocks_dir: Where its blocks lie; default: beside the cache.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Build:
         backbones: SizedBackbones,
         path: Path,
         parents: Sequence[Parent],
+        blocks_dir: AnyPath | None = None,
     ) -> None:
         self._request, self._spec, self._source = request, spec, source
         self._pictures, self._backbones = pictures, backbones
@@ -75,6 +77,7 @@ class Build:
         self._path = path
         self._parents = list(parents)
         self._build_dir = build_dir_of(path)
+        self._blocks_dir = blocks_dir or self._build_dir
         self._keys = list_blocks(
             {name: split.num_images for name, split in spec.splits.items()}
         )
@@ -83,6 +86,7 @@ class Build:
         self.num_decoded = 0
         self.seconds: dict[str, float] = {}
         self._last_seconds: dict[str, float] = {}  # Of the last attempt.
+        self._workers = ""  # Of the last attempt, in words.
 
     def finish(self, console: Console) -> FeatureCache:
         """Computes what nobody knows and writes the cache.
@@ -97,8 +101,8 @@ class Build:
         """
         while True:
             try:
-                self._compute_missing(console)
-                return self._assemble(console)
+                plan = self._compute_missing(console)
+                return self._assemble(plan, console)
             except DamagedParentError as error:
                 console.say(f"{error} Its damaged rows are computed again.")
                 for parent in self._parents:
@@ -107,14 +111,13 @@ class Build:
                     ):
                         parent.pass_over_damage()
 
-    def _compute_missing(self, console: Console) -> None:
-        """Computes and writes every row that nobody knows."""
+    def _compute_missing(self, console: Console) -> Plan:
+        """Computes what nobody knows, and returns where all rows are then."""
         plan = self._plan()
         tasks = plan.list_tasks(self._keys)
         if not tasks:
-            return
-        self._build_dir.mkdir(parents=True, exist_ok=True)
-        write_text(self._build_dir / SPEC, self._spec.to_json())
+            return plan
+        begin_blocks(self._build_dir, self._blocks_dir, self._spec)
         total = sum(len(k.rows) for k in self._keys) * len(self._spec.views)
         to_do = sum(task.num_views for task in tasks)
         if to_do < total:
@@ -127,7 +130,7 @@ class Build:
             source=self._source,
             pictures=self._pictures,
             backbones=self._backbones,
-            blocks_dir=self._build_dir,
+            blocks_dir=self._blocks_dir,
             tasks=tasks,
             earlier=[a.engine for a in read_journal(self._build_dir)],
         )
@@ -138,6 +141,7 @@ class Build:
             console.say(warning)
         with create_runner(work, clock, console) as runner:
             engine = runner.start()
+            self._workers = runner.describe()
             journal = Journal(self._build_dir, engine, name_caches(plan))
             console.say(
                 f"Embedding {to_do:,} views of "
@@ -169,6 +173,7 @@ class Build:
             f"Embedded in {format_seconds(clock.elapsed())}. The time of all "
             f"threads: {clock.describe()}."
         )
+        return self._plan(is_checked=True)
 
     def _add_seconds(self, seconds: dict[str, float]) -> None:
         """Adds those of a pass to those of the passes before."""
@@ -176,10 +181,10 @@ class Build:
         for stage, amount in seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + amount
 
-    def _assemble(self, console: Console) -> FeatureCache:
+    def _assemble(self, plan: Plan, console: Console) -> FeatureCache:
         """Turns all that is known into one file and removes the blocks."""
         assembly = Assembly(
-            plan=self._plan(),
+            plan=plan,
             spec=self._spec,
             source=self._source,
             pictures=self._pictures,
@@ -197,7 +202,7 @@ class Build:
                 max_pixels=max(self._request.max_pixels, assembly.max_pixels),
                 created=now(),
                 host=host_name(),
-                devices=prepare_devices().describe(),
+                devices=prepare_devices().describe() + self._workers,
                 versions=installed_versions(),
                 seconds=self._last_seconds,
                 skipped=assembly.skipped,
@@ -213,13 +218,16 @@ class Build:
                 attempts=attempts,
             ),
             self._feature_dim,
+            self._request.max_file_bytes,
         )
-        shutil.rmtree(self._build_dir, ignore_errors=True)
+        finish_blocks(self._build_dir, self._blocks_dir, console)
         assembly.remove_used_up(self._path.parent)
         return cache
 
-    def _plan(self) -> Plan:
-        own = BlocksParent(self._build_dir, self._spec.views)
+    def _plan(self, *, is_checked: bool = False) -> Plan:
+        own = BlocksParent(
+            self._blocks_dir, self._spec.views, is_checked=is_checked
+        )
         return make_plan(
             self._spec,
             self._pictures,
@@ -260,7 +268,7 @@ class Build:
             is_oriented=result.is_oriented,
             stamps=self._pictures.stamps(split)[rows],
         )
-        add_to_block(block, task.key.path_in(self._build_dir))
+        add_to_block(block, task.key.path_in(self._blocks_dir))
 
     def _complete(
         self, task: Task, rows: np.ndarray, computed: np.ndarray, plan: Plan

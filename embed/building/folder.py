@@ -4,6 +4,10 @@ SPLIT/NUMBER.npz   blocks of computed rows
 spec.json          the `CacheSpec` that they are of
 journal.jsonl      what each attempt did
 overwrite          there if the build takes nothing over
+place              there if the blocks lie elsewhere, and says where
+
+Elsewhere (`embed.building.place`) the blocks and a second `spec.json` lie in a
+folder like this one.
 """
 
 import contextlib
@@ -13,13 +17,24 @@ from pathlib import Path
 
 import pydantic
 
+from embed.artifacts import write_text
 from embed.building.journal import read_journal
+from embed.building.lock import lock_build
+from embed.building.remote import AnyPath
+from embed.building.remote import RemotePath
 from embed.cache import open_cache
+from embed.console import Console
+from embed.errors import BusyCacheError
 from embed.errors import PipelineError
+from embed.errors import StorageError
 from embed.spec import CacheSpec
+from embed.storage.part_folders import find_leftovers
+from embed.storage.part_folders import remove_leftovers_of
 
 BUILDING = ".building"  # What the folder is called after the cache.
-SPEC, OVERWRITE = "spec.json", "overwrite"
+BLOCKS = ".blocks"  # What one for blocks alone is called.
+SPEC, OVERWRITE, PLACE = "spec.json", "overwrite", "place"
+FILES = "[0-9]*.npz*"  # Blocks, and halves of them.
 
 
 def build_dir_of(path: Path) -> Path:
@@ -33,21 +48,35 @@ def cache_path_of(build_dir: Path) -> Path:
 
 
 def prepare_build_dir(
-    path: Path, spec: CacheSpec, *, is_overwrite: bool = False
+    path: Path,
+    spec: CacheSpec,
+    *,
+    is_overwrite: bool = False,
+    blocks_dir: AnyPath | None = None,
 ) -> None:
     """Leaves in the folder only blocks that this build can go on from.
 
     Those of another spec, whose numbers mean other rows, are set aside. A
-    build that is to compute all anew goes on from its own blocks alone.
+    build that is to compute all anew goes on from its own blocks alone. Parts
+    that a killed build had begun to write go: the disk may need the room.
 
     Args:
         path: Of the cache.
         spec: What is to be built.
         is_overwrite: Whether to compute all anew.
+        blocks_dir: Where the blocks lie; default: in the folder.
+
+    Raises:
+        StorageError: If blocks of a store cannot be removed.
     """
     build_dir = build_dir_of(path)
     remove_leftover(path)
-    if is_overwrite and not (build_dir / OVERWRITE).exists():
+    remove_leftovers_of(path)
+    if is_overwrite and not (
+        (build_dir / OVERWRITE).exists()
+        and read_place(build_dir) == (blocks_dir or build_dir)
+    ):
+        remove_blocks(blocks_dir or build_dir)
         shutil.rmtree(build_dir, ignore_errors=True)
     held = read_spec(build_dir)
     is_named = path.stem.endswith(spec.fingerprint())
@@ -68,13 +97,94 @@ def remove_leftover(path: Path) -> None:
     They are there where a build was killed between its last two steps. The
     journal tells them from those of another build that goes on there.
     """
-    attempts = read_journal(build_dir_of(path))
+    build_dir = build_dir_of(path)
+    attempts = read_journal(build_dir)
     with contextlib.suppress(PipelineError):
         if attempts and open_cache(path).provenance.attempts == attempts:
-            shutil.rmtree(build_dir_of(path), ignore_errors=True)
+            remove_blocks(read_place(build_dir))
+            shutil.rmtree(build_dir, ignore_errors=True)
 
 
-def read_spec(build_dir: Path) -> CacheSpec | None:
+def begin_blocks(build_dir: Path, blocks_dir: AnyPath, spec: CacheSpec) -> None:
+    """Writes what the blocks of a build are of, and where they lie.
+
+    Args:
+        build_dir: Of the build, beside its cache.
+        blocks_dir: Of its blocks; the same unless they lie elsewhere.
+        spec: What they are of.
+
+    Raises:
+        StorageError: If it cannot be written to a store.
+    """
+    build_dir.mkdir(parents=True, exist_ok=True)
+    if blocks_dir == build_dir:
+        (build_dir / PLACE).unlink(missing_ok=True)
+    else:
+        write_text(build_dir / PLACE, str(blocks_dir))
+    write_text(build_dir / SPEC, spec.to_json())
+    if isinstance(blocks_dir, RemotePath):
+        (blocks_dir / SPEC).write_bytes(spec.to_json().encode())
+    elif blocks_dir != build_dir:
+        blocks_dir.mkdir(parents=True, exist_ok=True)
+        write_text(blocks_dir / SPEC, spec.to_json())
+
+
+def finish_blocks(
+    build_dir: Path, blocks_dir: AnyPath, console: Console
+) -> None:
+    """Removes all that a finished build leaves.
+
+    Args:
+        build_dir: Of the build, beside its cache.
+        blocks_dir: Of its blocks; the same unless they lie elsewhere.
+        console: Told where blocks of a store cannot be removed.
+    """
+    try:
+        remove_blocks(blocks_dir)
+    except StorageError as error:
+        console.say(f"The cache is finished, but its blocks stay: {error}")
+    shutil.rmtree(build_dir, ignore_errors=True)
+
+
+def remove_blocks(blocks_dir: AnyPath) -> None:
+    """Removes a folder of blocks; of a store only what builds write there.
+
+    Raises:
+        StorageError: If a store does not allow it.
+    """
+    if isinstance(blocks_dir, Path):
+        shutil.rmtree(blocks_dir, ignore_errors=True)
+        return
+    blocks = [f for split in blocks_dir.glob("*") for f in split.glob(FILES)]
+    blocks_dir.remove([*blocks, *blocks_dir.glob(SPEC)])
+
+
+def read_place(build_dir: Path) -> AnyPath:
+    """Returns where the blocks of a build lie, by what the build says."""
+    try:
+        place = (build_dir / PLACE).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return build_dir
+    if not place.endswith(BLOCKS):  # It was damaged.
+        return build_dir
+    return RemotePath(place) if "://" in place else Path(place)
+
+
+def remove_leftover_parts(path: Path, console: Console) -> None:
+    """Removes parts of a finished cache that it does not refer to.
+
+    They are there where a build was killed when it had replaced the cache.
+    """
+    real = path.resolve()
+    if find_leftovers(real.parent, of=real.name):
+        with (
+            contextlib.suppress(BusyCacheError),
+            lock_build(path, is_waiting=False, console=console),
+        ):
+            remove_leftovers_of(path)
+
+
+def read_spec(build_dir: AnyPath) -> CacheSpec | None:
     """Returns what a build is for, `None` where that cannot be read."""
     try:
         text = (build_dir / SPEC).read_text("utf-8")

@@ -7,15 +7,19 @@ import numpy as np
 
 from embed.artifacts import newest_first
 from embed.building.current import CurrentPictures
+from embed.building.folder import BLOCKS
 from embed.building.folder import BUILDING
-from embed.building.folder import build_dir_of
 from embed.building.folder import read_spec
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
 from embed.building.parents import Parent
+from embed.building.place import open_blocks_dir
+from embed.building.place import open_place
 from embed.building.plan import NOBODY
 from embed.building.plan import Plan
 from embed.building.plan import make_plan
+from embed.building.remote import AnyPath
+from embed.building.remote import list_folder
 from embed.building.request import BuildRequest
 from embed.building.stamps import NO_STAMP
 from embed.building.stamps import read_stamps
@@ -94,8 +98,12 @@ class Lookup:
 
     def find_parents(self) -> list[Parent]:
         """Returns all that may know some of the rows, caches first."""
-        own_dir = build_dir_of(self._path)
-        builds = find_builds(self._spec, self._folders, besides=own_dir)
+        blocks = self._request.blocks
+        own_dir = open_blocks_dir(blocks, self._path, self._spec)
+        folders: list[AnyPath] = [*self._folders]
+        if blocks is not None:
+            folders.append(open_place(blocks))
+        builds = find_builds(self._spec, folders, besides=own_dir)
         return [*self._find_caches(), *builds]
 
     def _find_caches(self) -> list[CacheParent]:
@@ -144,23 +152,24 @@ def find_caches(
 
 
 def find_builds(
-    spec: CacheSpec, folders: Iterable[Path], *, besides: Path
+    spec: CacheSpec, folders: Iterable[AnyPath], *, besides: AnyPath
 ) -> list[Parent]:
     """Returns the builds in some folders that hold vectors of a spec.
 
     Args:
         spec: What is to be built.
         folders: Where to look.
-        besides: Folder of the build that asks.
+        besides: Folder of the blocks of the build that asks.
     """
     parents: list[Parent] = []
     for folder in folders:
-        for build_dir in sorted(folder.glob(f"*{BUILDING}")):
-            held = read_spec(build_dir)
-            if build_dir == besides or held is None:
-                continue
-            if is_kin(spec, held):
-                parents.append(BlocksParent(build_dir, held.views))
+        for blocks_dir in [
+            *list_folder(folder, f"*{BUILDING}"),
+            *list_folder(folder, f"*{BLOCKS}"),
+        ]:
+            held = None if blocks_dir == besides else read_spec(blocks_dir)
+            if held is not None and is_kin(spec, held):
+                parents.append(BlocksParent(blocks_dir, held.views))
     return parents
 
 

@@ -6,16 +6,22 @@ Both know their rows by id and by the content of the picture.
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from embed.ahead import map_ahead
+from embed.building.blocks import BLOCK_COLUMNS
 from embed.building.blocks import BLOCK_ROWS
 from embed.building.blocks import INDEX_COLUMNS
-from embed.building.blocks import Block
-from embed.building.blocks import read_block
+from embed.building.blocks import read_arrays
 from embed.building.current import UNREADABLE
+from embed.building.reader import NUM_AHEAD
+from embed.building.reader import BlockReader
+from embed.building.remote import AnyPath
+from embed.building.remote import list_folder
 from embed.building.stamps import read_stamps
 from embed.cache import FeatureCache
 from embed.errors import CorruptCacheError
@@ -51,7 +57,7 @@ class Parent(abc.ABC):
         views: Names of the views, in the order they are stored.
     """
 
-    def __init__(self, path: Path, views: tuple[str, ...]) -> None:
+    def __init__(self, path: AnyPath, views: tuple[str, ...]) -> None:
         self.path, self.views = path, views
         self._known: dict[str, KnownRows] = {}
 
@@ -138,7 +144,7 @@ class CacheParent(Parent):
         except CorruptCacheError as error:
             if self._is_good is not None:
                 raise
-            raise DamagedParentError(str(error), self.path) from error
+            raise DamagedParentError(str(error), self.cache.path) from error
 
     def pass_over_damage(self) -> None:
         """Reads all of the cache, and knows its good rows alone from here."""
@@ -164,32 +170,48 @@ class BlocksParent(Parent):
     """The blocks of a build that is not finished.
 
     Args:
-        build_dir: Its folder.
+        blocks_dir: Folder of its blocks.
         views: Names of the views, in the order they are stored.
+        is_checked: Whether this process has read, or written, all blocks
+            before, so that damage was found in time; features are read when
+            they are asked for then.
     """
 
-    def __init__(self, build_dir: Path, views: tuple[str, ...]) -> None:
-        super().__init__(build_dir, views)
+    def __init__(
+        self,
+        blocks_dir: AnyPath,
+        views: tuple[str, ...],
+        *,
+        is_checked: bool = False,
+    ) -> None:
+        super().__init__(blocks_dir, views)
+        self._names = INDEX_COLUMNS if is_checked else BLOCK_COLUMNS
         self._starts: dict[str, np.ndarray] = {}
-        self._paths: dict[str, list[Path]] = {}
-        self._last: tuple[Path, Block] | None = None
+        self._readers: dict[str, BlockReader] = {}
 
     def _find_known(self, split: str) -> KnownRows:
-        indexes, self._paths[split] = [], []
-        for path in sorted((self.path / split).glob("*.npz")):
-            block = read_block(path)  # All of it: damage is found in time.
-            if block is not None:
-                indexes.append({n: getattr(block, n) for n in INDEX_COLUMNS})
-                self._paths[split].append(path)
+        indexes, whole = [], []
+        paths = list_folder(self.path / split, "*.npz")
+        read = functools.partial(read_arrays, names=self._names)
+        with ThreadPoolExecutor(NUM_AHEAD) as pool:
+            found = map_ahead(pool, read, paths, NUM_AHEAD)
+            for path, arrays in zip(paths, found, strict=True):
+                if arrays is not None:
+                    indexes.append({n: arrays[n] for n in INDEX_COLUMNS})
+                    whole.append(path)
+        self._readers[split] = BlockReader(whole)
         sizes = [len(arrays["image_ids"]) for arrays in indexes]
         self._starts[split] = np.cumsum([0, *sizes])
 
         def join(name: str, empty: np.ndarray) -> np.ndarray:
             return np.concatenate([empty, *(a[name] for a in indexes)])
 
-        ids = [i for arrays in indexes for i in arrays["image_ids"].tolist()]
         return KnownRows(
-            image_ids=tuple(image_id.decode() for image_id in ids),
+            image_ids=tuple(
+                image_id.decode()
+                for arrays in indexes
+                for image_id in arrays["image_ids"].tolist()
+            ),
             content_digests=join(
                 "content_digests", np.empty((0, DIGEST_BYTES), np.uint8)
             ),
@@ -201,19 +223,19 @@ class BlocksParent(Parent):
         """Returns features `(num_rows, num_views, feature_dim)`, checked."""
         known, starts = self.known(split), self._starts[split]
         files = np.searchsorted(starts, positions, side="right") - 1
+        reader = self._readers[split]
         pieces = []
-        for number in np.unique(files):
-            path, of_file = (
-                self._paths[split][number],
-                positions[files == number],
-            )
-            block, rows = self._read_file(path), of_file - starts[number]
+        for number in np.unique(files).tolist():
+            of_file = positions[files == number]
+            block, rows = reader.read(number), of_file - starts[number]
             expected = known.content_digests[of_file]
             # Whoever builds it may write it anew, with rows elsewhere.
-            if rows.max() >= len(block) or not np.array_equal(
-                block.content_digests[rows], expected
+            if (
+                block is None
+                or rows.max() >= len(block)
+                or not np.array_equal(block.content_digests[rows], expected)
             ):
-                raise _changed(path)
+                raise _changed(reader.path(number))
             pieces.append(block.features[rows])
         order = np.argsort(files, kind="stable")
         features = np.concatenate(pieces)
@@ -221,17 +243,8 @@ class BlocksParent(Parent):
         result[order] = features
         return result
 
-    def _read_file(self, path: Path) -> Block:
-        """Reads a block; the last one is kept, since the next rows follow."""
-        if self._last is None or self._last[0] != path:
-            block = read_block(path)
-            if block is None:
-                raise _changed(path)
-            self._last = path, block
-        return self._last[1]
 
-
-def _changed(path: Path) -> CorruptCacheError:
+def _changed(path: AnyPath) -> CorruptCacheError:
     return CorruptCacheError(
         f"The block {path} was damaged, written anew or removed while the "
         f"cache was built. Run `{BUILD_COMMAND}` again: it computes what it "

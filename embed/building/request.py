@@ -11,6 +11,7 @@ from embed.sources import SourceRequest
 from embed.spec import CacheSpec
 from embed.spec import SplitSpec
 from embed.spec import digest_rows
+from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,10 @@ class BuildRequest:
             and for what suits a cluster.
         address: Of the cluster; `None` for one of this machine alone.
         gpus_per_worker: Of a cluster.
+        blocks: Folder or URL where blocks lie until the cache is finished;
+            `None` for beside the cache.
+        max_file_bytes: Length of a file, at most; features of a cache that
+            would be longer go into files of their own. The rows are the same.
     """
 
     source: SourceRequest
@@ -49,6 +54,8 @@ class BuildRequest:
     num_workers: int | None = None
     address: str | None = None
     gpus_per_worker: float = 0
+    blocks: str | None = None
+    max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
 
 
 def create_spec(

@@ -10,11 +10,12 @@ from embed.artifacts import iterate_caches
 from embed.building.blocks import read_arrays
 from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
+from embed.building.folder import read_place
 from embed.building.folder import read_spec
 from embed.building.lock import is_being_built
 from embed.cache import FeatureCache
 from embed.console import format_seconds
-from embed.disk import count_bytes
+from embed.storage.part_folders import measure_cache
 from embed.tables import render_table
 
 BYTES_PER_MB = 1e6
@@ -28,7 +29,8 @@ def describe(cache: FeatureCache) -> dict[str, Any]:
         "num_images": cache.num_images,
         "num_views": len(cache.spec.views),
         "feature_dim": cache.feature_dim,
-        "num_bytes": cache.path.stat().st_size,
+        "num_bytes": sum(cache.files.list_sizes()),
+        "num_files": len(cache.files.list_sizes()),
         "spec": cache.spec.model_dump(mode="json"),
         "provenance": cache.provenance.model_dump(mode="json"),
     }
@@ -94,14 +96,18 @@ def _build_facts(build_dir: Path) -> dict[str, Any]:
     if spec is None:
         return {"status": status}
     num_images = sum(split.num_images for split in spec.splits.values())
+    place = read_place(build_dir)
     blocks = [
         read_arrays(path, ["image_ids"])  # No features: a build may be large.
         for split in spec.splits
         for path in (build_dir / split).glob("*.npz")
     ]
     num_done = sum(len(block["image_ids"]) for block in blocks if block)
+    progress = f"{num_done / num_images:.0%} computed"
+    if place != build_dir:  # Perhaps a store, which is not asked.
+        progress = f"blocks in {place}"
     return {
-        "status": f"{status}, {num_done / num_images:.0%} computed",
+        "status": f"{status}, {progress}",
         "fingerprint": spec.fingerprint(),
         "dataset": spec.dataset,
         "backbone": spec.backbone,
@@ -113,6 +119,6 @@ def _build_facts(build_dir: Path) -> dict[str, Any]:
 def _file_facts(path: Path) -> dict[str, Any]:
     return {
         "cache": str(path),
-        "num_bytes": count_bytes(path),
+        "num_bytes": measure_cache(path),
         "age_seconds": max(time.time() - path.stat().st_mtime, 0.0),
     }

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -10,6 +11,9 @@ from collections.abc import Sequence
 import ray
 import ray.exceptions
 
+from embed.devices import LOG_LEVEL_FATAL
+from embed.devices import LOG_LEVEL_VARIABLE
+from embed.devices import quiet_start
 from embed.errors import RunnerError
 from embed.network import limit_silence
 
@@ -64,14 +68,18 @@ def connect(address: str | None) -> None:
     Raises:
         RunnerError: If there is none.
     """
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    if os.environ.get(LOG_LEVEL_VARIABLE) == LOG_LEVEL_FATAL:  # Not with -v.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        for name in ("ray", "ray.data"):
+            logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with quiet_start():
+            ray.init(
+                address=address or "local",
+                include_dashboard=False if address is None else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     # Ray raises what it likes: ConnectionError, ValueError, RuntimeError.
     except Exception as error:
         raise _refuse(address or "local", str(error)) from error

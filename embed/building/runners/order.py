@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from embed.building.blocks import BlockKey
 from embed.building.current import CurrentPictures
 from embed.building.embedder import TaskResult
 from embed.building.plan import Task
+from embed.building.remote import AnyPath
 from embed.building.request import BuildRequest
 from embed.errors import RunnerError
 from embed.provenance import host_name
@@ -32,7 +32,7 @@ class WorkOrder:
 
     request: BuildRequest
     spec: CacheSpec
-    blocks_dir: Path
+    blocks_dir: AnyPath
     num_views: int
 
 

@@ -3,7 +3,7 @@
 Units are a dataset of Ray; a pool of actors, each with a backbone and an
 engine, turns it into reports. Ray starts an actor again whose machine is gone,
 and hands out anew what it had: a block that was finished is found then, and
-not computed again. One unit goes ahead of all others: it chooses the engine.
+not computed again. One worker goes ahead of all others, to choose the engine.
 """
 
 import pickle
@@ -25,7 +25,6 @@ from embed.building.runners.cluster import list_machines
 from embed.building.runners.cluster import say_lost_workers
 from embed.building.runners.order import UNITS_AT_ONCE
 from embed.building.runners.order import Failure
-from embed.building.runners.order import Unit
 from embed.building.runners.order import UnitReport
 from embed.building.runners.runner import Work
 from embed.building.runners.with_workers import RunnerWithWorkers
@@ -53,7 +52,6 @@ class RayRunner(RunnerWithWorkers):
     def __init__(self, work: Work, clock: StageClock, console: Console) -> None:
         super().__init__(work, clock, console)
         self._engine = self._find_earlier_engine()
-        self._early: list[UnitReport] = []
         self._is_ours = not ray.is_initialized()
         if self._is_ours:
             connect(work.request.address)
@@ -76,22 +74,24 @@ class RayRunner(RunnerWithWorkers):
         )
 
     def start(self) -> str:
-        """Has one worker compute units until it has chosen an engine."""
+        """Has one worker choose the engine by the first good pictures."""
         scout = ray.remote(
             num_cpus=self._num_cpus,
             num_gpus=self._work.request.gpus_per_worker,
             max_calls=1,  # Or its backbone would stay in memory.
-        )(_compute_alone)
-        while not self._engine and len(self._early) < len(self._units):
-            unit = self._units[len(self._early)]
+        )(_choose_alone)
+        for unit in self._units:
+            if self._engine:
+                break
             with say_lost_workers():
                 packed = ray.get(
                     scout.remote(
                         self._packed_order(), pickle.dumps(unit), self._num_cpus
                     )
                 )
-            self._early.append(_unpack(packed))
-            self._engine = self._early[-1].engine
+            self._engine, remarks = _unpack(packed)
+            for remark in remarks:
+                self._console.say(remark)
         return self._engine
 
     def run(
@@ -100,24 +100,20 @@ class RayRunner(RunnerWithWorkers):
         on_task: Callable[[Task], None],
     ) -> Iterator[tuple[Task, TaskResult]]:
         """Yields what came of each task, as workers answer."""
-        for report in self._early:
-            yield from self._take(report, on_views, on_task)
-        units = self._units[len(self._early) :]
-        if not units:
-            return
         with say_lost_workers():
-            for batch in self._map(units).iter_batches(
+            for batch in self._map_units().iter_batches(
                 batch_size=None, prefetch_batches=0
             ):
                 for packed in batch["report"]:
-                    yield from self._take(_unpack(packed), on_views, on_task)
+                    report: UnitReport = _unpack(packed)
+                    yield from self._take(report, on_views, on_task)
 
-    def _map(self, units: list[Unit]) -> "ray.data.Dataset":
-        """Returns the dataset of the reports of some units."""
+    def _map_units(self) -> "ray.data.Dataset":
+        """Returns the dataset of the reports of all units."""
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.enable_operator_progress_bars = False
-        items = [{"unit": pickle.dumps(unit)} for unit in units]
+        items = [{"unit": pickle.dumps(unit)} for unit in self._units]
         return ray.data.from_items(
             items, override_num_blocks=min(len(items), MOST_ITEMS)
         ).map_batches(
@@ -177,22 +173,24 @@ class RayWorker:
         return pickle.dumps(answer(lambda: worker.compute(unit, self._engine)))
 
 
-def _compute_alone(order: bytes, unit: bytes, num_threads: int) -> bytes:
-    """Computes a unit in a process that ends then, choosing the engine."""
-    return RayWorker(order, "", num_threads).compute(unit)
+def _choose_alone(order: bytes, unit: bytes, num_threads: int) -> bytes:
+    """Chooses the engine in a process that ends then."""
+    limit_threads(num_threads)
+    return pickle.dumps(
+        answer(lambda: BlockWorker(_load(order)).choose_engine(_load(unit)))
+    )
 
 
-def _unpack(packed: bytes) -> UnitReport:
-    """Returns a report.
+def _unpack(packed: bytes) -> Any:
+    """Returns what a worker answers.
 
     Raises:
-        PipelineError: If it is none, but a failure that the user can act on.
+        PipelineError: If it could not, and the user can act on it.
     """
-    report = _load(packed)
-    if isinstance(report, Failure):
-        report.raise_here()
-    result: UnitReport = report
-    return result
+    answered = _load(packed)
+    if isinstance(answered, Failure):
+        answered.raise_here()
+    return answered
 
 
 def _load(packed: bytes) -> Any:

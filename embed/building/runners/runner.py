@@ -5,13 +5,13 @@ import dataclasses
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
-from pathlib import Path
 
 from embed.backbones.sized import SizedBackbones
 from embed.building.clock import StageClock
 from embed.building.current import CurrentPictures
 from embed.building.embedder import TaskResult
 from embed.building.plan import Task
+from embed.building.remote import AnyPath
 from embed.building.request import BuildRequest
 from embed.console import Console
 from embed.sources import Source
@@ -38,7 +38,7 @@ class Work:
     source: Source
     pictures: CurrentPictures
     backbones: SizedBackbones
-    blocks_dir: Path
+    blocks_dir: AnyPath
     tasks: Sequence[Task]
     earlier: Sequence[str]
 

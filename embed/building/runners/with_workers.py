@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from pathlib import Path
 
 from embed.building.clock import StageClock
 from embed.building.embedder import TaskResult
@@ -48,11 +49,13 @@ class RunnerWithWorkers(Runner):
 
     def _order(self, num_workers: int) -> WorkOrder:
         """Returns what each of some workers needs to know."""
-        work = self._work
+        work, blocks_dir = self._work, self._work.blocks_dir
+        if isinstance(blocks_dir, Path):
+            blocks_dir = blocks_dir.absolute()
         return WorkOrder(
             request=work.request,
             spec=work.spec,
-            blocks_dir=work.blocks_dir.absolute(),
+            blocks_dir=blocks_dir,
             num_views=-(-work.num_views // num_workers),
         )
 

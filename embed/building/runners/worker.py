@@ -120,13 +120,27 @@ class BlockWorker:
             raise StorageError(
                 f"A worker does not find the folder {order.blocks_dir} of the "
                 "build. Expected: one that all machines share. Give the "
-                "command a shared folder with `--artifacts` or `--cache`."
+                "command a shared folder or a store with `--blocks`."
             )
         self._backbones = SizedBackbones(request.backbone, backbone)
         self._decoder = ImageDecoder(spec.image_size, request.max_pixels)
         # By the input sizes that it runs: views of a unit may need others.
         self._engines: dict[frozenset[Size], Engine | SizedEngines] = {}
         self._choosing, self._turns = threading.Lock(), Turns()
+
+    def choose_engine(self, unit: Unit) -> tuple[str, tuple[str, ...]]:
+        """Returns the engine that is the fastest here, and what was tried.
+
+        Args:
+            unit: Whose pictures it is tried on.
+
+        Returns:
+            Its name, `""` where no picture of the unit is good, and remarks.
+        """
+        with self._open(unit, StageClock()) as embedder:
+            first = embedder.look_ahead()
+        engine = self._choose("", first, lambda name: None) if first else None
+        return engine.name if engine else "", self._remarks.take()
 
     def compute(
         self,
@@ -148,14 +162,7 @@ class BlockWorker:
         if engine and len(done) == len(unit.tasks):
             return UnitReport(unit.number, engine, tuple(done), 0, {})
         clock = StageClock()
-        with Embedder(
-            source=self._source,
-            decoder=self._decoder,
-            tasks=unit.tasks,
-            feature_dim=self._backbones.backbone.feature_dim,
-            dtype=self._order.spec.dtype,
-            clock=clock,
-        ) as embedder:
+        with self._open(unit, clock) as embedder:
             first = embedder.look_ahead()
             chosen = self._choose(engine, first, on_engine) if first else None
             del first  # Many pixels, as long as they have a name.
@@ -178,6 +185,16 @@ class BlockWorker:
             num_decoded=embedder.num_decoded,
             seconds=clock.seconds,
             remarks=self._remarks.take(),
+        )
+
+    def _open(self, unit: Unit, clock: StageClock) -> Embedder:
+        return Embedder(
+            source=self._source,
+            decoder=self._decoder,
+            tasks=unit.tasks,
+            feature_dim=self._backbones.backbone.feature_dim,
+            dtype=self._order.spec.dtype,
+            clock=clock,
         )
 
     def _choose(

@@ -3,9 +3,12 @@
 import pytest
 
 from embed.building.folder import OVERWRITE
+from embed.building.folder import PLACE
 from embed.building.folder import SPEC
+from embed.building.folder import begin_blocks
 from embed.building.folder import build_dir_of
 from embed.building.folder import prepare_build_dir
+from embed.building.folder import read_place
 from embed.building.folder import read_spec
 from embed.building.folder import remove_leftover
 from embed.building.journal import Journal
@@ -172,3 +175,37 @@ def test_a_senseless_spec_is_none(path, data):
     (build_dir / SPEC).write_bytes(data)
 
     assert read_spec(build_dir) is None
+
+
+def test_a_build_says_where_its_blocks_lie(path, tmp_path):
+    """Until it goes on beside its cache, or the note is damaged."""
+    build_dir = build_dir_of(path)
+    elsewhere = tmp_path / "shared" / "cache.blocks"
+
+    assert read_place(build_dir) == build_dir
+    begin_blocks(build_dir, elsewhere, create_spec())
+    assert read_place(build_dir) == elsewhere
+    assert read_spec(elsewhere) == create_spec()
+    begin_blocks(build_dir, build_dir, create_spec())
+    assert read_place(build_dir) == build_dir
+    for damaged in (b"/", b"\xff.blocks", b""):
+        (build_dir / PLACE).write_bytes(damaged)
+        assert read_place(build_dir) == build_dir
+
+
+def test_blocks_elsewhere_of_a_finished_cache_go(path, tmp_path):
+    """A build that was killed before its last step left them there."""
+    write_drawn_cache(path)
+    build_dir, elsewhere = (
+        make_build(path, create_spec()),
+        tmp_path / "a.blocks",
+    )
+    begin_blocks(build_dir, elsewhere, create_spec())
+    Journal(build_dir, "tensorflow").begin_block("train", 0, 600)
+    attempts = read_journal(build_dir)
+    provenance = PROVENANCE.model_copy(update={"attempts": attempts})
+    write_drawn_cache(path, provenance=provenance)
+
+    remove_leftover(path)
+
+    assert files_in(tmp_path) == ["cache.h5"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -83,6 +84,49 @@ def test_a_unit_is_a_block_on_disk(order, units):
     assert (report.engine, chosen) == ("tensorflow", ["tensorflow"])
     assert report.num_decoded == num_images
     assert report.seconds["forward"] > 0
+
+
+def test_an_engine_is_chosen_without_computing_a_block(order, units):
+    """By the first good picture of a unit, if there is one."""
+    worker = BlockWorker(order)
+
+    assert worker.choose_engine(units[0]) == ("tensorflow", ())
+    assert read_block(units[0].key.path_in(order.blocks_dir)) is None
+
+
+def test_an_engine_is_not_chosen_by_pictures_that_are_bad(
+    order, picture_folder
+):
+    """Another unit may have good ones."""
+    for path in (picture_folder / "test").glob("*/*"):
+        path.write_bytes(b"no picture")
+    (_, unit) = list_all(order)
+
+    assert BlockWorker(order).choose_engine(unit) == ("", ())
+    report = BlockWorker(order).compute(unit, "")
+    assert (report.engine, len(report.results[0].bad)) == ("", 12)
+
+
+def test_two_units_at_once_are_what_they_are_alone(order, units, tmp_path):
+    """One has the engine while the other is decoded; no row is mixed up."""
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    write_text(alone / SPEC, order.spec.to_json())
+    for unit in units:
+        BlockWorker(dataclasses.replace(order, blocks_dir=alone)).compute(
+            unit, ""
+        )
+    worker = BlockWorker(order)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda unit: worker.compute(unit, ""), units))
+
+    for unit in units:
+        ours, theirs = (
+            read_block(unit.key.path_in(folder))
+            for folder in (order.blocks_dir, alone)
+        )
+        assert ours.features.tobytes() == theirs.features.tobytes()
 
 
 def test_a_unit_that_was_computed_is_found(order, units):

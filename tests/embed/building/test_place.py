@@ -1,0 +1,146 @@
+"""Tests for `embed.building.place`."""
+
+from pathlib import Path
+
+import pytest
+
+import embed.building.place
+from embed.building.folder import PLACE
+from embed.building.folder import build_dir_of
+from embed.building.place import anchor_blocks
+from embed.building.place import open_blocks_dir
+from embed.building.place import open_place
+from embed.building.place import require_place
+from embed.building.remote import RemotePath
+from embed.errors import StorageError
+from tests.drawn_caches import create_spec
+
+SPEC = create_spec()
+DIGITS = SPEC.fingerprint()
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path):
+    return tmp_path / "cache.h5"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        ("s3://bucket/a/", "s3://bucket/a"),
+        ("s3:///", "s3://"),
+        ("/there", "/there"),
+        ("file:///there", "/there"),
+        ("there", "{here}/there"),
+        ("~/there", "{home}/there"),
+    ],
+)
+def test_places_are_good_from_any_folder(
+    given, expected, tmp_path, monkeypatch
+):
+    """Folders become absolute, addresses stay what they are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home-of-a-user")
+    if expected:
+        expected = expected.format(here=tmp_path, home="/home-of-a-user")
+
+    assert anchor_blocks(given) == expected
+
+
+def test_blocks_lie_beside_their_cache_unless_said(path):
+    """Where they always lay."""
+    assert open_blocks_dir(None, path, SPEC) == build_dir_of(path)
+
+
+def test_a_build_has_a_folder_of_its_own(path, tmp_path, monkeypatch):
+    """Neither another spec, cache nor machine has the same."""
+    named = tmp_path / f"pets-{DIGITS}.h5"
+    folders = [
+        open_blocks_dir("memory://a", path, SPEC),
+        open_blocks_dir("memory://a", named, SPEC),
+        open_blocks_dir("memory://a", path, create_spec(301)),
+        open_blocks_dir("memory://a", tmp_path / "other" / path.name, SPEC),
+        open_blocks_dir("/a", path, SPEC),
+    ]
+    monkeypatch.setattr(embed.building.place, "host_name", lambda: "other")
+    folders.append(open_blocks_dir("memory://a", path, SPEC))
+
+    assert len({*folders}) == len(folders)
+    assert folders[0].parent == RemotePath("memory://a")
+    assert folders[0].name.startswith(f"cache-{DIGITS}-")
+    assert folders[1].name.startswith(f"pets-{DIGITS}-")
+    assert folders[4] == Path("/a") / folders[0].name
+
+
+def test_the_same_build_finds_its_folder_again(path):
+    """The same command goes on from what is there."""
+    first, again = (open_blocks_dir("memory://a", path, SPEC) for _ in "12")
+
+    assert first == again
+
+
+@pytest.mark.parametrize("blocks", ["memory://a", "/a"])
+def test_a_build_stays_with_its_folder_on_another_machine(
+    path, blocks, monkeypatch
+):
+    """A machine that comes back by another name goes on from its blocks."""
+    folder = open_blocks_dir(blocks, path, SPEC)
+    build_dir_of(path).mkdir()
+    (build_dir_of(path) / PLACE).write_text(str(folder))
+    monkeypatch.setattr(embed.building.place, "host_name", lambda: "other")
+
+    assert open_blocks_dir(blocks, path, SPEC) == folder
+    assert open_blocks_dir("memory://b", path, SPEC).parent != folder.parent
+    assert open_blocks_dir(blocks, path, create_spec(301)) != folder
+    assert open_blocks_dir(None, path, SPEC) == build_dir_of(path)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ("nothing://a", r"Nothing is known of nothing://.*s3://BUCKET/PATH"),
+        ("s3://", r"Expected: a folder, s3://BUCKET"),
+        ("s3://bucket/*", r"without patterns"),
+        ("simplecache::s3://bucket", r"simplecache"),
+        ("filecache://a::s3://bucket", r"without patterns"),
+    ],
+)
+def test_what_is_no_place_is_refused(blocks, message):
+    """The error says what is one."""
+    with pytest.raises(StorageError, match=message):
+        open_place(blocks)
+
+
+@pytest.mark.parametrize(
+    "blocks", ["sftp://me:secret@host/a", "s3://KEY:sec/ret@bucket/a"]
+)
+def test_a_password_in_a_url_is_refused_and_not_repeated(blocks):
+    """It would end in logs, and in the files of the build."""
+    with pytest.raises(StorageError, match="password") as caught:
+        open_place(blocks)
+
+    assert "sec" not in str(caught.value)
+
+
+def test_a_missing_package_is_named_by_its_extra(monkeypatch):
+    """The command that installs it is in the message."""
+    monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
+
+    with pytest.raises(StorageError, match=r"'headstart\[gs\]'"):
+        open_place("gs://bucket/a")
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    """Before anything is computed, by the option that named it."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StorageError, match=r"`--blocks DIR`"):
+        require_place(str(tmp_path / "file" / "a"))
+
+
+def test_a_folder_is_made_where_there_is_none(tmp_path):
+    """As for everything else that is written."""
+    require_place(str(tmp_path / "a" / "b"))
+
+    assert (tmp_path / "a" / "b").is_dir()
