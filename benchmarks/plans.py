@@ -12,33 +12,29 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.fleet import Fleet
+from benchmarks.fleet import Work
 from benchmarks.measure import print_table
+from benchmarks.rates import AWAY_SECONDS
+from benchmarks.rates import CLUSTER_SECONDS
+from benchmarks.rates import CPU_IMAGES
+from benchmarks.rates import DTYPE
+from benchmarks.rates import ENGINE_SECONDS
+from benchmarks.rates import FEATURE_DIM
+from benchmarks.rates import NUM_CPU_CORES
+from benchmarks.rates import NUM_VIEWS
+from benchmarks.rates import PLANNED
+from benchmarks.rates import SPREAD
+from benchmarks.rates import START_SECONDS
+from benchmarks.rates import WORKER_BYTES
+from benchmarks.rates import Rates
 from benchmarks.simulation import HOUR_SECONDS
-from benchmarks.simulation import Fleet
-from benchmarks.simulation import Work
 from benchmarks.simulation import simulate
 from embed.building.blocks import BLOCK_ROWS
 from embed.doctor.estimate import FEATURE_BYTES
 from embed.doctor.estimate import INDEX_BYTES
 from embed.doctor.estimate import ROW_BYTES
 
-NUM_VIEWS, FEATURE_DIM = 2, 1_792  # Image and mirror, MobileNetV2 1.4.
-DTYPE = "float16"  # Of blocks and caches: half the room, and half the end.
-# Images a second with both views, LiteRT on 2 cores: docs/speed.md.
-CPU_IMAGES = 67.5
-NUM_CPU_CORES = 2
-# Measured on 2 cores, and rounded down: `python -m benchmarks.listing`.
-LISTED, PLANNED = 200_000.0, 100_000.0  # Names a second, as files.
-WORKER_BYTES = 300  # Of a worker's memory, a picture.
-ASSEMBLED = 100e6  # Bytes of the cache a second, by one process.
-# The same: `python -m benchmarks.scale`.
-START_SECONDS, ENGINE_SECONDS = 5.0, 3.0
-SPREAD = 0.05
-# Assumed.
-GPU_VIEWS = 2_000.0  # A second, of one GPU.
-PICTURE_BYTES = 110_000  # Of ImageNet: 138 GB of 1.28 million pictures.
-CLUSTER_SECONDS = 10.0  # Ray, until the first worker is asked.
-AWAY_SECONDS = 600.0  # Until a machine that failed is back, or another one.
 # Units of a build: Ray is handed no more than 10,000, and no more are
 # simulated where workers are handed single blocks, which takes minutes.
 MOST_ITEMS, MOST_SIMULATED = 10_000, 4_000
@@ -48,23 +44,6 @@ MOST_ITEMS, MOST_SIMULATED = 10_000, 4_000
 FAILURES = (0.0, 0.2, 50.0)
 NUM_SEEDS = 40
 TERA, GIGA = 1e12, 1e9
-
-
-@dataclasses.dataclass(frozen=True)
-class Rates:
-    """What a reader knows better.
-
-    Args:
-        gpu_views: Views a second of a GPU.
-        picture_bytes: Of an encoded picture.
-        listed: Pictures listed a second, by the driver and each worker.
-        assembled: Bytes of a cache that are written a second at the end.
-    """
-
-    gpu_views: float = GPU_VIEWS
-    picture_bytes: float = PICTURE_BYTES
-    listed: float = LISTED
-    assembled: float = ASSEMBLED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,10 +110,8 @@ def describe(plan: Plan, rates: Rates, failures: float) -> tuple[Work, Fleet]:
     num_processors = plan.num_processors // plan.num_lanes
     away_seconds = AWAY_SECONDS
     if plan.on_ray:
-        # One worker goes ahead of all others.
-        driver_seconds += (
-            CLUSTER_SECONDS + worker_seconds + ENGINE_SECONDS + block_seconds
-        )
+        # One worker goes ahead of all others, to choose the engine.
+        driver_seconds += CLUSTER_SECONDS + worker_seconds + ENGINE_SECONDS
     else:
         # The driver is gone with its machine, and plans again.
         away_seconds += driver_seconds
@@ -265,7 +242,8 @@ def describe_plan(plan: Plan, rates: Rates, times: Times) -> dict[str, str]:
     }
     at_once = plan.num_lanes * of_build * row_bytes(NUM_VIEWS, DTYPE) / TERA
     lost_seconds = fleet.num_workers * fleet.num_machines * plan.num_lanes
-    lost_seconds *= work.block_seconds / fleet.most_processors
+    lost_seconds *= work.units_at_once * work.block_seconds
+    lost_seconds /= fleet.most_processors
     num_failures = plan.num_machines * hours * FAILURES[1] / 1_000
     used = f"{processors * hours:,.1f}"
     return {

@@ -45,6 +45,14 @@ class Processors(Generic[User]):
                 return left
         return 0.0
 
+    def limit(self, now: float, user: User, most: float) -> None:
+        """Has a user keep another number of processors busy at most."""
+        self._advance(now)
+        self._users = [
+            (other, left, most if other is user else before)
+            for other, left, before in self._users
+        ]
+
     def next_end(self) -> tuple[float, User, int] | None:
         """Returns when which user has what it needs, if nothing changes.
 

@@ -21,6 +21,8 @@ from benchmarks.calibration import measure_costs
 from benchmarks.calibration import measure_ray
 from benchmarks.calibration import measure_spread
 from benchmarks.calibration import run_command
+from benchmarks.fleet import Fleet
+from benchmarks.fleet import Work
 from benchmarks.measure import WARM_UP
 from benchmarks.measure import Options
 from benchmarks.measure import Rounds
@@ -35,8 +37,6 @@ from benchmarks.measure import start_worker
 from benchmarks.pictures import draw_pictures
 from benchmarks.pictures import link_first
 from benchmarks.plans import print_plans
-from benchmarks.simulation import Fleet
-from benchmarks.simulation import Work
 from benchmarks.simulation import simulate
 from benchmarks.with_keras import save_random_weights
 from embed.building.blocks import BLOCK_ROWS
@@ -153,15 +153,11 @@ def describe(
         kills = (work.driver_seconds + start_seconds + half,)
         return work, dataclasses.replace(fleet, kills=kills)
     if way == RAY:
-        # One worker computes a block, which chooses the engine, and ends.
-        block_seconds = work.block_seconds / fleet.most_processors
-        scout_seconds = start_seconds + block_seconds
+        # One worker chooses the engine, and ends.
+        ahead_seconds = cluster_seconds + start_seconds
         work = dataclasses.replace(
             work,
-            num_blocks=num_blocks - 1,
-            driver_seconds=work.driver_seconds
-            + cluster_seconds
-            + scout_seconds,
+            driver_seconds=work.driver_seconds + ahead_seconds,
             is_chosen=True,
         )
     return work, fleet

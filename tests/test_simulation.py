@@ -5,10 +5,10 @@ import statistics
 
 import pytest
 
+from benchmarks.fleet import Fleet
+from benchmarks.fleet import Outcome
+from benchmarks.fleet import Work
 from benchmarks.processors import Processors
-from benchmarks.simulation import Fleet
-from benchmarks.simulation import Outcome
-from benchmarks.simulation import Work
 from benchmarks.simulation import simulate
 
 WORK = Work(num_blocks=600, block_seconds=10.0)
@@ -49,8 +49,10 @@ def test_workers_share_the_cores_they_start_on():
     alone = Fleet(num_processors=2, num_workers=2)
     crowded = Fleet(num_processors=2, num_workers=4)
 
-    assert simulate(work, alone).seconds == pytest.approx(5 + 10 + 3_000 + 7)
-    assert simulate(work, crowded).seconds == pytest.approx(5 + 20 + 3_000 + 7)
+    # One may end a block later than the other.
+    for fleet, start_seconds in ((alone, 10), (crowded, 20)):
+        least = 5 + start_seconds + 3_000 + 7
+        assert least <= simulate(work, fleet).seconds <= least + 10
 
 
 def test_a_worker_alone_keeps_as_many_cores_busy_as_it_may():
@@ -92,16 +94,18 @@ def test_each_block_is_done_once(blocks_a_unit, spread, trouble):
     assert used <= 8 * outcome.seconds
 
 
-def test_a_failure_loses_one_block_at_most():
-    """Also of a unit of seven: those that were finished are kept."""
+def test_a_failure_loses_the_blocks_that_a_worker_is_at():
+    """Of units of seven: those that were finished are kept."""
     work = dataclasses.replace(WORK, blocks_a_unit=7)
     fleet = dataclasses.replace(FLEET, kills=(34.0, 101.0))
 
     outcome = simulate(work, fleet)
 
-    assert outcome.num_failures == outcome.num_lost == 2
-    # Killed 4 s into its fourth block, begun anew, and 7 s into another.
-    assert outcome.lost_seconds == pytest.approx(4 + 7)
+    # Each of its two units has half a processor: 17 s of blocks of 10 s, and
+    # 33.5 s at the second kill.
+    assert outcome.num_failures == 2
+    assert outcome.num_lost == 4
+    assert outcome.lost_seconds == pytest.approx(2 * 7 + 2 * 3.5)
 
 
 def test_more_failures_never_end_earlier():
