@@ -124,6 +124,7 @@ def describe(plan: Plan, rates: Rates, failures: float) -> tuple[Work, Fleet]:
         blocks_a_unit=math.ceil(
             num_blocks / (MOST_ITEMS if plan.on_ray else MOST_SIMULATED)
         ),
+        units_at_once=2 if plan.num_gpus else 1,
         driver_seconds=driver_seconds,
         worker_seconds=worker_seconds if plan.num_gpus else 0.0,
         engine_seconds=ENGINE_SECONDS,
@@ -248,7 +249,7 @@ def describe_plan(plan: Plan, rates: Rates, times: Times) -> dict[str, str]:
     used = f"{processors * hours:,.1f}"
     return {
         "builds x pictures": f"{plan.num_builds:,} x {of_build:,}",
-        "at the same time": f"{plan.num_lanes}",
+        "builds at the same time": f"{plan.num_lanes}",
         "hours": _format(times.hours),
         "GPU-hours (core-hours)": used if plan.num_gpus else f"({used})",
         "of these in blocks": f"{times.utilisation:.0%}",

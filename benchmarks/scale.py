@@ -145,7 +145,8 @@ def describe(
         most_processors=max(num_cores // num_workers, 1),
     )
     if num_workers == 1:  # The driver itself.
-        return dataclasses.replace(work, worker_seconds=0), fleet
+        work = dataclasses.replace(work, worker_seconds=0, units_at_once=1)
+        return work, fleet
     # Until a worker can embed, where each has a core for its start.
     start_seconds = work.worker_seconds + work.engine_seconds
     if way == KILLED:
