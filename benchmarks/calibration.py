@@ -2,8 +2,8 @@
 
 No worker is started for it. A folder of few pictures is embedded, one of more,
 and a cache is asked for that is there already, each by a command and from
-outside; what more pictures take longer is the cost of a block. How much blocks
-differ is seen from inside, once.
+outside; by the command's own account what of that was the pass. How much
+blocks differ is seen from inside, once.
 """
 
 import contextlib
@@ -43,6 +43,13 @@ ray.init(
     logging_level=logging.ERROR,
 )
 ray.get(ray.remote(max_calls=1)(lambda: None).remote())
+class Pass:
+    def __call__(self, batch):
+        return batch
+context = ray.data.DataContext.get_current()
+context.enable_progress_bars = False
+pool = ray.data.ActorPoolStrategy(size=1)
+ray.data.from_items([{"item": 0}]).map_batches(Pass, compute=pool).take_all()
 ray.shutdown()
 """
 
@@ -78,14 +85,18 @@ class Calibration:
             num_many: Blocks of the larger one.
             spread: Of blocks.
         """
-        num_more = num_many - num_few
-        of_pass = (values["many pass"] - values["few pass"]) / num_more
-        of_all = (values["many"] - values["few"]) / num_more
+        # What is not the pass: start-up, and the assembly of the blocks.
+        few, many = (
+            values[name] - values[f"{name} pass"] for name in ("few", "many")
+        )
+        assembly_seconds = max((many - few) / (num_many - num_few), 0.0)
+        of_pass = values["few pass"] + values["many pass"]
+        block_seconds = of_pass / (num_few + num_many)
         return cls(
             driver_seconds=values["there"],
-            engine_seconds=values["few"] - num_few * of_all - values["there"],
-            block_seconds=of_pass * num_cpu_threads(),
-            assembly_seconds=of_all - of_pass,
+            engine_seconds=few - num_few * assembly_seconds - values["there"],
+            block_seconds=block_seconds * num_cpu_threads(),
+            assembly_seconds=assembly_seconds,
             spread=spread,
         )
 
