@@ -65,9 +65,16 @@ def _build(tiny_request, path, tmp_path):
     Takes fields of the request and options of `build_cache` by name.
     """
 
-    def build(*, blocks=PLACE, console=None, is_overwrite=False, path=path):
+    def build(
+        *,
+        blocks=PLACE,
+        console=None,
+        is_overwrite=False,
+        path=path,
+        **fields,
+    ):
         return build_cache(
-            dataclasses.replace(tiny_request, blocks=blocks),
+            dataclasses.replace(tiny_request, blocks=blocks, **fields),
             artifacts_dir=tmp_path / "artifacts",
             cache_path=path,
             is_overwrite=is_overwrite,
@@ -114,6 +121,18 @@ def test_a_store_makes_no_difference(store, build, local, path):
     assert files_in(path.parent) == ["cache.h5", "cache.h5.stamps"]
     puts = [p for method, p in store.requests if method == "PUT"]
     assert sum(p.endswith(".npz") for p in puts) == 2
+
+
+@pytest.mark.slow
+def test_workers_write_to_the_store_themselves(store, build, local):
+    """Their rows are those of one process that knows no store."""
+    result = build(num_workers=2)
+
+    assert result.num_computed == NUM_VIEWS
+    assert_equal_datasets(read_datasets(result.cache.path), local)
+    puts = [p for method, p in store.requests if method == "PUT"]
+    assert sum(p.endswith(".npz") for p in puts) == 2
+    assert store.names() == []
 
 
 def test_an_interrupted_build_goes_on_from_the_store(store, build, local, path):
