@@ -15,7 +15,7 @@ UPGRADE ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-BENCHMARKS := embed head pipeline growth streaming search predict
+BENCHMARKS := embed head pipeline growth streaming search predict listing scale
 
 # Locks hold on every platform, for every Python from the oldest one up. The
 # version of uv is fixed because another one may write them otherwise.

@@ -38,10 +38,13 @@ def list_commands(weights: str) -> dict[str, Command]:
     return commands
 
 
-def command_of_ours(words: list[str], folder: Path, path: Path) -> list[str]:
-    """Returns our command, which writes a cache."""
+def command_of_ours(
+    words: list[str], folder: Path, path: Path, *, is_overwrite: bool = True
+) -> list[str]:
+    """Returns our command, which writes a cache, or finds it there."""
     source = ["--dataset", f"folder:{folder}", "--artifacts", str(path.parent)]
-    target = ["--cache", str(path.with_suffix(".h5")), "--overwrite", "-q"]
+    target = ["--cache", str(path.with_suffix(".h5")), "-q"]
+    target += ["--overwrite"] if is_overwrite else []
     return ["embed", "build-cache", *words, *source, *target]
 
 
