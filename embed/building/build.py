@@ -231,7 +231,7 @@ class Build:
             self._feature_dim,
         )
         finish_blocks(self._build_dir, self._blocks_dir, console)
-        assembly.remove_used_up(self._path.parent)
+        assembly.remove_used_up(self._path.parent, console)
         return cache
 
     def _plan(self) -> Plan:
