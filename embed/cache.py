@@ -1,4 +1,4 @@
-"""The feature cache: what a frozen backbone saw, in one HDF5 file.
+"""The feature cache: what a frozen backbone saw, in an HDF5 file.
 
 Layout, schema 2, for each split of `n` images, `v` views per image and `d`
 features:
@@ -20,10 +20,21 @@ checked when a cache is opened. Rows are read at their places, so that a
 damaged file is never parsed. Equal specs give equal columns, bit by bit. A
 cache is complete or absent: it is written beside its final path, then moved
 there.
+
+Of a cache that would be longer than a file may be, `/SPLIT/features` is a
+virtual dataset over files in a folder beside it, which HDF5 finds as long as
+the two lie together. What they hold is the same, down to the row digests:
+
+    NAME.h5.parts/SPLIT-NUMBER.h5    some blocks of 256 rows each
+        /features                    as above, contiguous
+        attributes fingerprint, split, first_row
+
+The seal of `NAME.h5` says of each of these files what it must be. They are on
+disk before `NAME.h5` is moved to its place, and those of the cache that was
+there go after that.
 """
 
 import os
-import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,9 +52,9 @@ from embed.rows import StoredRows
 from embed.rows import digest_index
 from embed.spec import digest_arrays
 from embed.splits import Selection
+from embed.storage.cache_files import CacheFiles
 from embed.storage.columns import empty_aligned
-from embed.storage.columns import read_column
-from embed.storage.columns import read_readable
+from embed.storage.parts import FEATURES
 from embed.storage.seal import BUILD_COMMAND
 from embed.storage.seal import Seal
 from embed.storage.seal import corrupt
@@ -56,7 +67,8 @@ class FeatureCache:
     """A finished cache, opened for reading.
 
     It stays what it was when it was opened: a cache that is replaced or
-    removed meanwhile goes on to be read.
+    removed meanwhile goes on to be read. One with more parts than are held
+    open is refused then, by the digests of its rows, and never mixed up.
 
     Example:
         cache = open_cache(Path("artifacts/caches/pets-9f3c.h5"))
@@ -73,13 +85,11 @@ class FeatureCache:
         self.seal = seal
         self.spec, self.provenance = seal.spec, seal.provenance
         self.fingerprint = seal.spec.fingerprint()
-        features = {name: c["features"] for name, c in seal.columns.items()}
-        self.num_images = {name: c.shape[0] for name, c in features.items()}
-        self.feature_dim = next(iter(features.values())).shape[2]
-        self._descriptor = descriptor
+        shapes = {split: seal.shape_of(split) for split in seal.columns}
+        self.num_images = {split: s[0] for split, s in shapes.items()}
+        self.feature_dim = next(iter(shapes.values()))[2]
+        self.files = CacheFiles(path, descriptor, seal)
         self._indexes: dict[str, RowIndex] = {}
-        self._opened = self._stamp()
-        weakref.finalize(self, os.close, descriptor)
 
     def take(self, selection: Selection, *, is_trusted: bool = False) -> Rows:
         """Reads the selected rows, each checked against its digest.
@@ -101,8 +111,10 @@ class FeatureCache:
         )
         index = self.index(split)
         ids = index.image_ids
-        if is_trusted and self._stamp() == self._opened:
-            self._fill(split, rows, features)
+        if is_trusted and self.files.are_untouched(split, rows):
+            for start in range(0, len(rows), PIECE_ROWS):
+                piece = slice(start, start + PIECE_ROWS)
+                self.files.fill(split, rows[piece], features[piece])
         else:
             for start, stored in self.read_rows(split, rows):
                 features[start : start + len(stored)] = stored.features
@@ -111,21 +123,6 @@ class FeatureCache:
             labels=index.labels[rows],
             image_ids=tuple(ids[row] for row in rows.tolist()),
         )
-
-    def _fill(self, split: str, rows: np.ndarray, features: np.ndarray) -> None:
-        """Reads features, unchecked, into an array of as many rows."""
-        column = self.seal.columns[split]["features"]
-        for start in range(0, len(rows), PIECE_ROWS):
-            piece = slice(start, start + PIECE_ROWS)
-            into = features[piece]
-            found = read_column(self._descriptor, column, rows[piece], into)
-            if found is not into:  # Of another dtype.
-                into[:] = found
-
-    def _stamp(self) -> tuple[int, int]:
-        """Returns by what it is known that nobody wrote to the file."""
-        file = os.fstat(self._descriptor)
-        return file.st_size, file.st_mtime_ns
 
     def labels(self, split: str) -> np.ndarray:
         """Returns the class indices of a split, int32 `(n,)`."""
@@ -185,8 +182,8 @@ class FeatureCache:
             The rows, and booleans `(num_rows,)`. Rows behind the end of a
             truncated file are zeros, and not what was written.
         """
-        columns = self.seal.columns[split]
-        arrays = {name: self._read(split, name, rows) for name in columns}
+        names = (FEATURES, *INDEX_COLUMNS, ROW_DIGESTS)
+        arrays = {name: self._read(split, name, rows) for name in names}
         expected = arrays.pop(ROW_DIGESTS)
         stored = StoredRows(**arrays)
         is_good = (stored.digests(split, rows) == expected).all(axis=1)
@@ -198,25 +195,22 @@ class FeatureCache:
 
     def damaged_seals(self) -> list[str]:
         """Returns which copies of the seal are damaged, in words."""
-        return read_seal(self._descriptor, self.path)[1]
+        return self.files.damaged_seals()
 
-    def body_fault(self) -> str:
-        """Returns what is wrong with all but rows and seals, or `""`."""
-        seal, size = self.seal, os.fstat(self._descriptor).st_size
-        if size < seal.body_stop:
-            return f"{size:,} of {seal.body_stop:,} bytes"
-        if seal.digest_structure(self._descriptor) != seal.structure_digest:
-            return "another HDF5 structure than was written"
-        return ""
+    def body_faults(self) -> list[str]:
+        """Returns what is wrong with all but rows and seals, in words."""
+        return self.files.body_faults()
 
     def _read_checked(self, split: str, rows: np.ndarray) -> StoredRows:
         stored, is_good = self.read_unchecked(split, rows)
         if not is_good.all():
             bad = rows[~is_good]
+            parts = self.files.parts
+            place = f", in {parts.describe(split, bad[0])}" if parts else ""
             raise corrupt(
                 self.path,
                 f"other bytes in {len(bad)} rows of {split}, row "
-                f"{bad[0]} the first",
+                f"{bad[0]} the first{place}",
             )
         return stored
 
@@ -244,8 +238,7 @@ class FeatureCache:
 
     def _read(self, split: str, name: str, rows: np.ndarray) -> np.ndarray:
         """Reads some rows of a column, for whoever checks them."""
-        column = self.seal.columns[split][name]
-        return read_readable(self._descriptor, column, rows)
+        return self.files.read(split, name, rows)
 
 
 def open_cache(path: Path) -> FeatureCache:
@@ -257,8 +250,10 @@ def open_cache(path: Path) -> FeatureCache:
         StaleCacheError: If it is of another schema.
     """
     cache = open_damaged(path)
-    if fault := cache.body_fault():
-        raise corrupt(path, fault)
+    if faults := cache.body_faults():
+        if not cache.files.is_current():  # The parts went while it was opened.
+            return open_cache(path)
+        raise corrupt(path, faults[0])
     return cache
 
 

@@ -35,7 +35,7 @@ DISK_ERRORS |= {errno.EISDIR, errno.ENAMETOOLONG}
 DISK_ERRORS |= {errno.EIO, errno.ESTALE}  # Bad sectors; a share that went.
 
 
-def _parse_size(text: str) -> int:
+def parse_size_option(text: str) -> int:
     """Makes a bad size an error of usage."""
     try:
         return parse_size(text)
@@ -64,7 +64,7 @@ MemoryLimitOption = Annotated[
     typer.Option(
         "--memory-limit",
         metavar="SIZE",
-        parser=_parse_size,
+        parser=parse_size_option,
         help="Memory for features, e.g. 500M or 8G; a larger cache is "
         "streamed. Default: half of what is free.",
     ),

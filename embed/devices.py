@@ -10,6 +10,7 @@ import functools
 import os
 from collections.abc import Iterator
 
+GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
 LOG_LEVEL_VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
 LOG_LEVEL_FATAL = "3"  # What commands set, but with -v.
 
@@ -38,6 +39,20 @@ class Devices:
         )
 
 
+_thread_limits: list[int] = []  # The last one holds.
+
+
+def limit_threads(num_threads: int) -> None:
+    """Has this process use so many cores at most, whichever they are.
+
+    It must come before all that computes.
+
+    Args:
+        num_threads: Its share of a machine on which others work too.
+    """
+    _thread_limits.append(num_threads)
+
+
 @functools.cache
 def prepare_devices() -> Devices:
     """Sets memory growth on every GPU, then initialises and counts them.
@@ -48,6 +63,10 @@ def prepare_devices() -> Devices:
     with quiet_start():
         import tensorflow as tf
 
+        if _thread_limits:
+            tf.config.threading.set_intra_op_parallelism_threads(
+                num_cpu_threads()
+            )
         physical = tf.config.list_physical_devices("GPU")
         for gpu in physical:
             tf.config.experimental.set_memory_growth(gpu, True)
@@ -59,6 +78,22 @@ def prepare_devices() -> Devices:
         num_logical_gpus=len(logical),
         num_threads=num_cpu_threads(),
     )
+
+
+def share_gpus(num_processes: int) -> list[str]:
+    """Returns what `CUDA_VISIBLE_DEVICES` is for each of several processes.
+
+    Each GPU goes to one of them; where there are fewer, some share one.
+    """
+    given = os.environ.get(GPUS_VARIABLE, "")
+    gpus = given.split(",") if given else []
+    gpus = gpus or [str(n) for n in range(prepare_devices().num_physical_gpus)]
+    return [
+        ",".join(gpus[number::num_processes] or gpus[number % len(gpus) :][:1])
+        if gpus
+        else ""
+        for number in range(num_processes)
+    ]
 
 
 def use_threads(num_threads: int) -> None:
@@ -102,7 +137,7 @@ def quiet_start() -> Iterator[None]:
 
 def num_cpu_threads() -> int:
     """Returns the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return min([len(os.sched_getaffinity(0)), *_thread_limits[-1:]])
 
 
 def seed_everything(seed: int) -> None:

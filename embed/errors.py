@@ -27,6 +27,10 @@ class EngineError(PipelineError, RuntimeError):
     """An engine is missing or does not compute what the backbone computes."""
 
 
+class RunnerError(PipelineError, RuntimeError):
+    """Workers, or the cluster they are to run on, cannot be had."""
+
+
 class MissingArtifactError(PipelineError, FileNotFoundError):
     """A cache, run, search or model that a command needs is not there."""
 

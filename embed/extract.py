@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 from embed.artifacts import CACHES
 from embed.artifacts import make_folder
@@ -16,6 +17,7 @@ from embed.building.folder import build_dir_of
 from embed.building.folder import prepare_build_dir
 from embed.building.folder import read_place
 from embed.building.folder import remove_leftover
+from embed.building.folder import remove_leftover_parts
 from embed.building.lock import is_being_built
 from embed.building.lock import lock_build
 from embed.building.lookup import Lookup
@@ -24,14 +26,17 @@ from embed.building.place import open_blocks_dir
 from embed.building.place import require_place
 from embed.building.request import BuildRequest
 from embed.building.request import create_spec
+from embed.building.runners import check_runner
 from embed.cache import FeatureCache
 from embed.console import Console
+from embed.console import format_seconds
 from embed.devices import prepare_devices
 from embed.engines import list_candidates
 from embed.errors import StorageError
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
+from embed.storage.parts import require_part_size
 from embed.views import require_views
 
 NUM_NAMED = 5  # Ignored files that are named.
@@ -60,6 +65,41 @@ class BuildResult:
         """Rate of the pass, without start-up; 0 when nothing was computed."""
         seconds = self.seconds.get("pass", 0.0)
         return self.num_computed / seconds if seconds else 0.0
+
+    def to_payload(self) -> dict[str, Any]:
+        """Returns what `--json` prints."""
+        cache = self.cache
+        return {
+            "cache": str(cache.path),
+            "fingerprint": cache.fingerprint,
+            "num_images": cache.num_images,
+            "num_views": len(cache.spec.views),
+            "feature_dim": cache.feature_dim,
+            "num_files": len(cache.files.list_sizes()),
+            "num_computed": self.num_computed,
+            "num_decoded": self.num_decoded,
+            "num_skipped": len(cache.provenance.skipped),
+            "engine": cache.provenance.engine,
+            "seconds": self.seconds["total"],
+            "seconds_by_stage": self.seconds,
+            "views_per_second": self.views_per_second,
+        }
+
+    def to_text(self) -> str:
+        """Returns what was built, for people."""
+        cache, rate = self.cache, self.views_per_second
+        counts = " and ".join(
+            f"{number:,} {split}" for split, number in cache.num_images.items()
+        )
+        return (
+            f"Cache: {cache.path}\n"
+            f"  {counts} images x {len(cache.spec.views)} views x "
+            f"{cache.feature_dim:,} features of {cache.spec.backbone}\n"
+            f"  {self.num_computed:,} views computed in "
+            f"{format_seconds(self.seconds['total'])}"
+            f"{f' ({rate:,.0f} views/s after start-up)' if rate else ''}, "
+            f"{len(cache.provenance.skipped)} pictures skipped"
+        )
 
 
 def build_cache(
@@ -95,6 +135,7 @@ def build_cache(
             f"The cache cannot go to {cache_path}, which is a folder. "
             "Expected: a file. Give one with `--cache PATH`."
         )
+    check_runner(request)
     list_candidates(request.engine, request.precision)  # Raises early.
     console.say(f"Devices: {prepare_devices().describe()}.")
     request = dataclasses.replace(
@@ -123,6 +164,9 @@ def build_cache(
             f"files, among them {', '.join(source.ignored[:NUM_NAMED])}."
         )
     spec = create_spec(request, source, backbone)
+    most = max(split.num_images for split in spec.splits.values())
+    shape = most, len(request.views), backbone.feature_dim
+    require_part_size(request.dtype, shape, request.max_file_bytes)
     path = cache_path or _default_path(artifacts_dir, request, spec)
     blocks_dir = open_blocks_dir(request.blocks, path, spec)
     pictures = CurrentPictures(source, console)
@@ -146,6 +190,7 @@ def build_cache(
     if finished := find_finished():
         if not is_being_built(finished.cache.path):
             remove_leftover(finished.cache.path)
+            remove_leftover_parts(finished.cache.path, console)
         return finished
     with lock_build(path, is_waiting=is_waiting, console=console):
         # Another builder may have finished since; it need not be waited for.

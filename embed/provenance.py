@@ -67,7 +67,7 @@ class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
         max_pixels: Largest number of pixels a picture may have.
         created: When it was finished, ISO 8601 with time zone.
         host: Name of the machine.
-        devices: What TensorFlow computed on.
+        devices: What TensorFlow computed on, and in which workers.
         versions: Version by package.
         seconds: Wall-clock seconds of the last attempt by stage; `pass` is
             all of them but start-up.

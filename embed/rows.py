@@ -10,6 +10,7 @@ import numpy as np
 DIGEST_BYTES = 32  # SHA-256.
 INDEX_COLUMNS = ("labels", "image_ids", "content_digests", "is_oriented")
 ROW_DIGESTS = "row_digests"
+PIECE_IDS = 4096  # Turned into text at a time: a list of all takes memory.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +112,14 @@ class RowIndex:
     @classmethod
     def of(cls, arrays: dict[str, np.ndarray]) -> "RowIndex":
         """Returns what the columns of a file say."""
-        ids = arrays["image_ids"].tolist()
+        ids = arrays["image_ids"]
         return cls(
             labels=arrays["labels"],
-            image_ids=tuple(image_id.decode() for image_id in ids),
+            image_ids=tuple(
+                image_id.decode()
+                for start in range(0, len(ids), PIECE_IDS)
+                for image_id in ids[start : start + PIECE_IDS].tolist()
+            ),
             content_digests=arrays["content_digests"],
             is_oriented=arrays["is_oriented"],
         )

@@ -113,3 +113,36 @@ def sample_rows(image_ids: Sequence[str], count: int, salt: str) -> np.ndarray:
     """
     hashes = [hash_id(image_id, salt) for image_id in image_ids]
     return np.sort(np.argsort(hashes, kind="stable")[:count])
+
+
+def sample_strata(
+    image_ids: Sequence[str], strata: np.ndarray, count: int, salt: str
+) -> np.ndarray:
+    """Returns rows of every stratum, each of which keeps its share, ascending.
+
+    In each stratum the rows of smallest hash come first. One row of each is
+    taken; then they are dealt like seats by the method of Sainte-Lague, the
+    next to the stratum that is owed most. So a larger sample holds every row
+    of a smaller one.
+
+    Args:
+        image_ids: Ids, of which and the strata the rows depend alone.
+        strata: A number for each, equal for those of one stratum.
+        count: Number of rows; of fewer than strata some have none.
+        salt: Name of the purpose; different salts give independent samples.
+    """
+    hashes = np.fromiter(
+        (hash_id(image_id, salt) for image_id in image_ids),
+        np.uint64,
+        len(image_ids),
+    )
+    _, numbers, sizes = np.unique(
+        strata, return_inverse=True, return_counts=True
+    )
+    order = np.lexsort((hashes, numbers))
+    firsts = np.cumsum(sizes) - sizes
+    num_before = np.empty(len(order), np.int64)  # Of smaller hash, in each.
+    num_before[order] = np.arange(len(order)) - np.repeat(firsts, sizes)
+    turns = (num_before + 0.5) / sizes[numbers]
+    turns[num_before == 0] = 0.0
+    return np.sort(np.lexsort((hashes, turns))[:count])

@@ -97,7 +97,11 @@ class RowStream:
 
 
 def choose_reader(
-    cache: FeatureCache, memory_limit: int | None, console: Console
+    cache: FeatureCache,
+    memory_limit: int | None,
+    console: Console,
+    *,
+    num_sampled: int | None = None,
 ) -> Reader:
     """Decides whether training rows are held in memory, and says so.
 
@@ -106,22 +110,30 @@ def choose_reader(
         memory_limit: Bytes that features may take; default: half of the
             memory that is free.
         console: Where the remark goes.
+        num_sampled: Rows that will be asked for, where they are a sample of
+            the train split; `None` for all.
 
     Returns:
         What gives the rows of a selection of the train split.
     """
     limit = default_limit() if memory_limit is None else memory_limit
-    size = measure_rows(cache, cache.num_images["train"])
+    num_rows = cache.num_images["train"] if num_sampled is None else num_sampled
+    size = measure_rows(cache, num_rows)
     facts = (
         f"its {format_size(size)} are {{}} the memory limit of "
         f"{format_size(limit)}."
     )
+    sample = "" if num_sampled is None else f"a sample of {num_sampled:,} rows"
     if size <= limit:
         console.say(
-            f"Training holds the cache in memory: {facts.format('within')}"
+            f"Training holds {sample or 'the cache'} in memory: "
+            f"{facts.format('within')}"
         )
         return cache.take
-    console.say(f"Training streams from the cache: {facts.format('more than')}")
+    streams = f"streams {sample}".rstrip()
+    console.say(
+        f"Training {streams} from the cache: {facts.format('more than')}"
+    )
     return functools.partial(RowStream, cache, memory_limit=limit)
 
 

@@ -42,12 +42,13 @@ def choose_spec(
     if spec_path is not None:
         spec = load_spec(spec_path)
         require_chosen_on(cache, spec, spec_path)
-        return spec, f"the spec {spec_path}"
+        return spec, f"the spec {spec_path}{_describe_sample(spec)}"
     if recipe is None:
         for path in newest_first(artifacts_dir, f"{SEARCHES}/*/{BEST}"):
             spec = load_spec(path)
             if spec.fingerprint == cache.fingerprint:
-                return spec, f"the winner of the last search, {path}"
+                origin = f"the winner of the last search, {path}"
+                return spec, f"{origin}{_describe_sample(spec)}"
     name = recipe or "reference"
     return RECIPES[name], f"the {name} recipe"
 
@@ -106,7 +107,10 @@ def find_or_train_run(
             cache = find_cache_of(artifacts_dir, spec.fingerprint)
         else:
             cache = find_labelled_cache(artifacts_dir, cache_path)
-        console.say(f"Training the winner of the last search, {path}.")
+        console.say(
+            f"Training the winner of the last search, {path}"
+            f"{_describe_sample(spec)}."
+        )
     prepare_threads(  # As the search did: the same seed, the same bits.
         feature_dim=cache.feature_dim,
         num_classes=len(cache.spec.class_names),
@@ -120,6 +124,17 @@ def find_or_train_run(
         console=console,
     )
     return run, cache
+
+
+def _describe_sample(spec: HeadSpec) -> str:
+    """Returns on which part of the images a spec was chosen, if not on all."""
+    if spec.chosen_on is None or spec.chosen_on_rows is None:
+        return ""
+    num_images = spec.chosen_on.splits["train"].num_images
+    return (
+        f", chosen on a sample of {spec.chosen_on_rows:,} images and trained "
+        f"on all {num_images:,}"
+    )
 
 
 def _newest_best(

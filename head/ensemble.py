@@ -127,6 +127,26 @@ def answer_rows(
     return logits[:, 0], labels
 
 
+def score_rows(head: "keras.Model", rows: Rows | RowStream) -> float:
+    """Returns on which share of rows a head is right by view 0.
+
+    Args:
+        head: Features to logits.
+        rows: Validation rows; no more than a chunk of answers is kept.
+
+    Raises:
+        CorruptCacheError: If a row is not what was written.
+    """
+    _, num_views, _ = shape_of(rows)
+    num_right = 0
+    for chunk in feed_rows(rows):
+        vectors, labels = chunk
+        logits = np.asarray(head(vectors[::num_views], training=False))
+        num_right += int((logits.argmax(-1) == labels.numpy()).sum())
+        del chunk, vectors, labels  # Once the next is asked for, it is read.
+    return num_right / len(rows)
+
+
 def answer_views(
     head: "keras.Model", rows: Rows | RowStream, *, num_answered: int
 ) -> tuple[np.ndarray, np.ndarray]:

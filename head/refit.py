@@ -23,16 +23,15 @@ from embed.provenance import installed_versions
 from embed.provenance import now
 from embed.rows import Rows
 from embed.splits import Selection
+from embed.splits import TrainSplit
 from embed.splits import split_train
 from embed.stream import Reader
 from embed.stream import RowStream
 from embed.stream import choose_reader
-from head.ensemble import answer_views
 from head.ensemble import join_heads
+from head.ensemble import score_rows
 from head.ensemble import train_members
-from head.evaluating.calibration import fit_temperature
-from head.evaluating.metrics import top1
-from head.evaluating.view_choice import choose_views
+from head.evaluating.decisions import decide
 from head.run import CURVES
 from head.run import HEAD
 from head.run import HISTORY
@@ -85,7 +84,7 @@ def train_run(
     """
     console = console or Console(is_quiet=True)
     require_chosen_on(cache, spec)
-    spec = spec.model_copy(update={"chosen_on": None})  # The record has it.
+    spec = spec.without_origin()  # The record has the cache.
     directory = artifacts_dir / RUNS / _name_run(cache, spec, seed)
     if not is_overwrite and (directory / RECORD).is_file():
         console.say(f"The run {directory} has done exactly this already.")
@@ -137,12 +136,9 @@ def _train_and_write(
         accuracies = [head.history["val_accuracy"][-1] for head in watched]
         history, val_accuracy = watched[0].history, accuracies[0]
         joined = join_heads([head.model for head in watched])
-        names = cache.spec.views
-        of_views, labels = answer_views(joined, val, num_answered=len(names))
-        tta_views = choose_views(of_views, labels, names)
-        logits = of_views[:, 0]
         if spec.others:
-            val_accuracy = top1(logits, labels)
+            val_accuracy = score_rows(joined, val)
+        decisions = decide(joined, cache, val, read)
         # Before all rows are read: memory is for one training.
         del train, val, watched, joined
         refit = train_members(
@@ -161,8 +157,8 @@ def _train_and_write(
         pictures_digest=cache.pictures_digest(),
         val_accuracy=val_accuracy,
         member_val_accuracies=tuple(accuracies) if spec.others else (),
-        temperature=fit_temperature(logits, labels),
-        tta_views=tta_views,
+        temperature=decisions.temperature,
+        tta_views=decisions.tta_views,
         num_train=num_train,
         num_val=num_val,
         created=now(),
@@ -232,6 +228,16 @@ def take_train_and_val(
     Raises:
         PipelineError: If no image fell to a side.
     """
+    split = divide_train(cache)
+    return read(split.train), read(split.val)
+
+
+def divide_train(cache: FeatureCache) -> TrainSplit:
+    """Divides the train split of a cache.
+
+    Raises:
+        PipelineError: If no image fell to a side.
+    """
     split = split_train(cache.image_ids("train"))
     num_train, num_val = (
         0 if s.rows is None else len(s.rows) for s in (split.train, split.val)
@@ -243,7 +249,7 @@ def take_train_and_val(
             f"Received: {num_train} and {num_val}. Add pictures and run "
             "`python -m embed build-cache` again."
         )
-    return read(split.train), read(split.val)
+    return split
 
 
 def _name_run(cache: FeatureCache, spec: HeadSpec, seed: int) -> str:

@@ -53,6 +53,8 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
         fingerprint: Of the cache the spec was chosen on; `None` when it was
             chosen on none, as a recipe is.
         chosen_on: What that cache was made from; in a `best.json` alone.
+        chosen_on_rows: On how many images of its train split it was chosen,
+            where they were a sample; in a `best.json` alone.
         others: Further heads, trained like this one, whose logits are
             averaged with its own; they have no others themselves.
     """
@@ -73,6 +75,9 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     fingerprint: str | None = None
     # In no dump: class names may be thousands, and a spec lies in each trial.
     chosen_on: CacheSpec | None = pydantic.Field(default=None, exclude=True)
+    chosen_on_rows: int | None = pydantic.Field(
+        default=None, ge=1, exclude=True
+    )
     others: tuple["HeadSpec", ...] = ()
 
     @pydantic.field_validator("others")
@@ -88,7 +93,7 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
                 )
         # The ensemble says what it was chosen on; a member may come from the
         # best.json of another search on the same cache.
-        return tuple(o.model_copy(update={"chosen_on": None}) for o in others)
+        return tuple(other.without_origin() for other in others)
 
     @pydantic.model_validator(mode="after")
     def _require_one_cache(self) -> "HeadSpec":
@@ -121,15 +126,17 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
         """The heads that are trained: this one without others, then those."""
         return self.model_copy(update={"others": ()}), *self.others
 
+    def without_origin(self) -> "HeadSpec":
+        """Returns what is in every dump: of its cache the fingerprint alone."""
+        return self.model_copy(
+            update={"chosen_on": None, "chosen_on_rows": None}
+        )
+
     def with_fingerprint(self, fingerprint: str | None) -> "HeadSpec":
         """Returns the same training, chosen on another cache or on none."""
         others = tuple(o.with_fingerprint(fingerprint) for o in self.others)
-        return self.model_copy(
-            update={
-                "fingerprint": fingerprint,
-                "chosen_on": None,
-                "others": others,
-            }
+        return self.without_origin().model_copy(
+            update={"fingerprint": fingerprint, "others": others}
         )
 
     def to_json(self) -> str:
@@ -144,15 +151,20 @@ class HeadSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
 RECIPES: dict[str, HeadSpec] = {"reference": HeadSpec()}
 
 
-def format_best(spec: HeadSpec, chosen_on: CacheSpec) -> str:
+def format_best(
+    spec: HeadSpec, chosen_on: CacheSpec, num_rows: int | None = None
+) -> str:
     """Returns the text of a `best.json`, which may be copied anywhere.
 
     Args:
         spec: What won; an ensemble is the best head with the `others`.
         chosen_on: What the cache it won on was made from.
+        num_rows: Images that it won on, if they were a sample.
     """
     winner = spec.with_fingerprint(chosen_on.fingerprint())
     fields = winner.model_dump(mode="json")
+    if num_rows is not None:
+        fields["chosen_on_rows"] = num_rows
     fields["chosen_on"] = chosen_on.model_dump(mode="json")
     return json.dumps(fields, indent=2, ensure_ascii=False)
 

@@ -96,8 +96,8 @@ def _draw_cache():
 
     Takes the path and by name the numbers of images, `num_train` and
     `num_test`, a `seed`, whether the classes come one after the other
-    (`is_sorted`), how wide the clouds are (`noise`) and any field of the
-    `CacheSpec`.
+    (`is_sorted`), how wide the clouds are (`noise`), how long a file may be
+    (`max_file_bytes`) and any field of the `CacheSpec`.
     """
     return draw_cache
 
@@ -172,6 +172,7 @@ def draw_cache(
     seed=0,
     is_sorted=False,
     noise=NOISE,
+    max_file_bytes=None,
     **fields,
 ):
     """Writes a cache of 3 classes, 2 views unless said, and 8 features."""
@@ -235,6 +236,7 @@ def draw_cache(
         ),
         feature_dim=POINTS_DIM,
         splits=contents,
+        max_file_bytes=max_file_bytes,
     )
     return open_cache(path)
 

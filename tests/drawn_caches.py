@@ -26,6 +26,7 @@ from embed.storage.writer import SplitContent
 from embed.storage.writer import write_cache
 
 NUM_VIEWS, FEATURE_DIM = 2, 4
+PART_BYTES = 16_384  # A block of 256 such rows, and what HDF5 needs.
 COLUMNS = (
     "features",
     "labels",
@@ -131,12 +132,13 @@ def write_drawn_cache(
     num_views=NUM_VIEWS,
     feature_dim=FEATURE_DIM,
     dtype="float32",
+    max_file_bytes=None,
     **fields,
 ):
     """Writes a cache of drawn rows.
 
-    Takes where the training rows are cut into pieces and, by name, fields of
-    the spec. Returns the rows by split.
+    Takes where the training rows are cut into pieces, how long a file may be
+    and, by name, fields of the spec. Returns the rows by split.
     """
     draw = functools.partial(
         draw_rows, num_views=num_views, feature_dim=feature_dim, dtype=dtype
@@ -152,6 +154,7 @@ def write_drawn_cache(
             split: as_content(rows, cuts if split == "train" else ())
             for split, rows in splits.items()
         },
+        max_file_bytes=max_file_bytes,
     )
     return splits
 

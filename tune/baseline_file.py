@@ -18,7 +18,7 @@ from embed.memory import free_memory
 from embed.rows import Rows
 from tune.baselines import BaselineResult
 from tune.baselines import run_on_folds
-from tune.trainers import TrainAndVal
+from tune.search_rows import TrainAndVal
 
 BASELINES = "baselines.json"
 # Of the free memory, that the training features may take: baselines take up to

@@ -60,6 +60,15 @@ def run_search_command(
             "the validation images alone.",
         ),
     ] = 1,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images of the train split to search on, training and "
+            "validation together: a sample in which each class keeps its "
+            "share. Default: all.",
+        ),
+    ] = None,
     ensemble: Annotated[
         int,
         typer.Option(min=1, help="Best heads to average in best.json."),
@@ -106,6 +115,12 @@ def run_search_command(
 
     The best of many trials has had luck: --seeds 3 trains the best five with
     two more seeds and shows how far they spread, also of a finished search.
+
+    Where the cache is larger than memory, --rows 100000 trains and scores on a
+    sample that fits, and reads nothing else. It is drawn by the hash of the
+    image ids, within training and validation images of each class: all trials
+    have the same one, and a larger one contains it. An epoch is then a pass
+    over the sample. `head train` trains the winner on all images.
 
     Hyperband sweeps, from few epochs to --max-epochs, until --max-trials are
     used up. The grid is cut off after --max-trials points.
@@ -155,14 +170,14 @@ def run_search_command(
             "max_epochs": max_epochs,
             "parallel": parallel,
             "folds": folds,
+            "rows": rows,
             "seed": seed,
         }
         if role is not None and not role.is_chief:
             _work(opened, role, options, artifacts, memory_limit, console)
             return
 
-        from tune.report import baseline_fields
-        from tune.report import seed_rows
+        from tune.report import summarize
         from tune.search import run_search
         from tune.table import format_table
 
@@ -180,19 +195,8 @@ def run_search_command(
             console=console,
         )
         summary = result.summary
-        payload = {
-            "search": str(result.path),
-            "best_spec": str(result.best_path),
-            "best_score": summary.best_score,
-            "best_trial": summary.best_trial,
-            "reference_score": summary.reference_score,
-            **baseline_fields(result.baselines),
-            "seeds": seed_rows(result.seeds),
-            "num_trials": summary.num_trials,
-            "seconds": summary.seconds,
-        }
         console.result(
-            payload,
+            summarize(result),
             f"{format_table(result)}\n"
             f"Search: {result.path}, {summary.num_trials} trials in "
             f"{format_seconds(summary.seconds)}\n"

@@ -66,11 +66,15 @@ def write_results(
     )
     write_text(folder / SUMMARY, summary.model_dump_json(indent=2))
     write_text(folder / TABLE, format_csv(trials, baselines))
-    draw_search(trials, folder / PICTURE)
+    draw_search(trials, folder / PICTURE, num_sampled=spec.rows)
 
 
 def write_best(
-    trials: list[TrialRecord], ensemble: int, cache: FeatureCache, folder: Path
+    trials: list[TrialRecord],
+    ensemble: int,
+    cache: FeatureCache,
+    spec: SearchSpec,
+    folder: Path,
 ) -> None:
     """Writes the winner, or the mean of the best heads.
 
@@ -78,8 +82,10 @@ def write_best(
         trials: Best first.
         ensemble: How many heads are averaged.
         cache: What they were chosen on.
+        spec: What was searched.
         folder: Where to write.
     """
     best, *others = (t.spec for t in trials[:ensemble] if not t.message)
     winner = best.model_copy(update={"others": tuple(others)})
-    write_text(folder / BEST, format_best(winner, cache.spec))
+    text = format_best(winner, cache.spec, spec.rows)
+    write_text(folder / BEST, text)

@@ -88,7 +88,9 @@ def kind_of_head(spec: HeadSpec) -> str:
     return ", ".join(kinds) or "dense"
 
 
-def draw_search(trials: Sequence[TrialRecord], path: Path) -> None:
+def draw_search(
+    trials: Sequence[TrialRecord], path: Path, num_sampled: int | None = None
+) -> None:
     """Draws the completed trials as a PNG, a panel for all that varied.
 
     Scores far below the others lie on the lower edge, or the rest could not
@@ -97,6 +99,7 @@ def draw_search(trials: Sequence[TrialRecord], path: Path) -> None:
     Args:
         trials: Best first.
         path: Where to; what is there is replaced.
+        num_sampled: Images that were searched on, if they were a sample.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -123,7 +126,8 @@ def draw_search(trials: Sequence[TrialRecord], path: Path) -> None:
             axes.tick_params("y", labelleft=True)
         for axes in grid[len(panels) + 1 :]:
             axes.set_axis_off()
-        figure.supylabel("accuracy on the validation images")
+        sample = f" of a sample of {num_sampled:,}" if num_sampled else ""
+        figure.supylabel(f"accuracy on the validation images{sample}")
         found = {
             label: handle
             for axes in grid

@@ -38,6 +38,23 @@ def rank_baselines(
     return sorted(baselines, key=_rank_key)
 
 
+def summarize(result: SearchResult) -> dict[str, Any]:
+    """Returns what a search came to but its trials, for JSON."""
+    summary = result.summary
+    return {
+        "search": str(result.path),
+        "best_spec": str(result.best_path),
+        "best_score": summary.best_score,
+        "best_trial": summary.best_trial,
+        "reference_score": summary.reference_score,
+        **baseline_fields(result.baselines),
+        "seeds": seed_rows(result.seeds),
+        "num_trials": summary.num_trials,
+        "num_images": summary.num_images,
+        "seconds": summary.seconds,
+    }
+
+
 def trial_rows(trials: Sequence[TrialRecord]) -> list[dict[str, Any]]:
     """Returns one flat row a trial, in the order given, for CSV and JSON."""
     return [

@@ -72,6 +72,16 @@ class SearchSummary(pydantic.BaseModel, frozen=True, extra="forbid"):
     best_score: float
     reference_score: float | None
 
+    @property
+    def num_images(self) -> int:
+        """Images that heads were trained and scored on."""
+        return self.spec.rows or self.num_all_images
+
+    @property
+    def num_all_images(self) -> int:
+        """Images of the whole train split."""
+        return self.cache_spec.splits["train"].num_images
+
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:

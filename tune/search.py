@@ -1,9 +1,7 @@
 """Run a search: the reference recipe, then the trials of an oracle."""
 
 import contextlib
-import functools
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from embed.artifacts import SEARCHES
@@ -13,8 +11,6 @@ from embed.cache import FeatureCache
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.memory import default_limit
-from embed.stream import Reader
-from embed.stream import choose_reader
 from head.spec import BEST
 from head.spec import RECIPES
 from tune.baseline_file import read_baselines
@@ -37,12 +33,12 @@ from tune.results import TRIALS
 from tune.results import SearchResult
 from tune.results import load_search
 from tune.role import Address
+from tune.sample import suggest_sample
+from tune.search_rows import SearchRows
 from tune.space import count_grid_points
 from tune.spec import OracleName
 from tune.spec import SearchSpec
-from tune.trainers import TrainAndVal
 from tune.trainers import create_trainer
-from tune.trainers import take_folds
 from tune.trials import REFERENCE
 from tune.trials import TrialStore
 from tune.trials import rank_trials
@@ -59,6 +55,7 @@ def run_search(
     max_epochs: int,
     parallel: int = PARALLEL,
     folds: int = 1,
+    rows: int | None = None,
     ensemble: int = 1,
     seed: int,
     num_seeds: int = 1,
@@ -83,6 +80,8 @@ def run_search(
         parallel: Trials that are drawn and trained at once.
         folds: On how many folds of the train split a trial is trained and
             scored; 1 for its validation part alone.
+        rows: Images of the train split to train and score on, a sample of
+            them, see `tune.sample`; default: all.
         ensemble: Best heads that `best.json` averages; the search is the same.
         seed: Of the oracle and of every training.
         num_seeds: Seeds that the best trials are trained with, to see how
@@ -100,8 +99,8 @@ def run_search(
         console: Where remarks go.
 
     Raises:
-        PipelineError: If there is nothing to train or to score on, no trial
-            came to its end, or another process does the same search.
+        PipelineError: If there is too little to train or to score on, no
+            trial came to its end, or another process does the same search.
     """
     spec = SearchSpec.of(
         cache,
@@ -110,27 +109,29 @@ def run_search(
         max_epochs=max_epochs,
         parallel=parallel,
         folds=folds,
+        rows=rows,
         seed=seed,
     )
     searches_dir = make_folder(artifacts_dir / SEARCHES)
     folder = SearchFolder(searches_dir, name_search(cache, spec))
-    # Of every fold the rows are held.
     limit = default_limit() if memory_limit is None else memory_limit
-    read = functools.cache(
-        lambda: choose_reader(cache, limit // folds, console)
-    )
+    data = SearchRows(cache, spec, memory_limit=limit, console=console)
     with folder.lock():
         folder.mend()
         is_done = (folder.path / BEST).is_file() and not is_overwrite
         if is_done:
             console.say(f"The search {folder.path} was done already.")
             trials = load_search(folder.path).trials
-            write_best(trials, ensemble, cache, folder.path)
+            write_best(trials, ensemble, cache, spec, folder.path)
         else:
+            devices = prepare_devices().describe()
+            console.say(f"{data.describe()}, {devices}.")
+            of_each = limit // num_workers if address is None else limit
+            if advice := suggest_sample(cache, spec, of_each):
+                console.say(advice)
             folder.build_dir.mkdir(parents=True, exist_ok=True)
             chief = None
             if address is not None or num_workers > 1:
-                of_each = limit // num_workers if address is None else limit
                 job = Job(cache.path, spec, folder.build_dir, of_each)
                 chief = Chief(
                     spec,
@@ -143,7 +144,7 @@ def run_search(
                 _search(
                     cache,
                     spec,
-                    read(),
+                    data,
                     folder.build_dir,
                     chief,
                     ensemble=ensemble,
@@ -154,9 +155,7 @@ def run_search(
         if num_seeds > 1:
             repeat_best(
                 load_search(folder.path).trials,
-                lambda number: create_trainer(
-                    cache, spec.model_copy(update={"seed": number}), read()
-                ),
+                lambda number: create_trainer(data, number),
                 seed=seed,
                 num_seeds=num_seeds,
                 folder=folder.path,
@@ -171,7 +170,7 @@ def run_search(
 def _search(
     cache: FeatureCache,
     spec: SearchSpec,
-    read: Reader,
+    data: SearchRows,
     folder: Path,
     chief: Chief | None,
     *,
@@ -184,16 +183,10 @@ def _search(
     write_text(folder / SPEC, spec.to_json())  # For `embed prune`.
     found = read_baselines(folder, cache.fingerprint)
     seconds = sum(baseline.seconds for baseline in found)
-    folds = None
-    if (has_baselines and not found) or chief is None:
-        folds = take_folds(cache, spec, read)
-    console.say(
-        f"{_describe_rows(cache, folds)}, {prepare_devices().describe()}."
-    )
-    if folds is not None and has_baselines and not found:
+    if has_baselines and not found:
         found = run_and_keep(
-            folds,
-            num_classes=len(cache.spec.class_names),
+            data.folds,
+            num_classes=data.num_classes,
             fingerprint=cache.fingerprint,
             folder=folder,
             console=console,
@@ -215,10 +208,10 @@ def _search(
 
         runner: Runner
         if chief is None:
-            trainer = create_trainer(cache, spec, read, folds)
+            trainer = create_trainer(data, spec.seed)
             runner = TrialRunner(trainer, store, on_trained=show_trial)
         else:
-            folds = None  # The workers have their own.
+            data.release()  # The workers have their own.
             runner = RemoteRunner(chief, store, on_trained=show_trial)
         reference = RECIPES[REFERENCE].model_copy(
             update={"fingerprint": cache.fingerprint}
@@ -237,18 +230,7 @@ def _search(
     seconds += time.monotonic() - began
     trials = rank_trials(records)
     write_results(trials, found, cache, spec, folder, seconds)
-    write_best(trials, ensemble, cache, folder)
-
-
-def _describe_rows(
-    cache: FeatureCache, folds: Sequence[TrainAndVal] | None
-) -> str:
-    if folds is None:
-        return f"{cache.num_images['train']:,} images"
-    if len(folds) > 1:
-        return f"{cache.num_images['train']:,} images in {len(folds)} folds"
-    ((train, val),) = folds
-    return f"{len(train):,} training and {len(val):,} validation images"
+    write_best(trials, ensemble, cache, spec, folder)
 
 
 def _count_trials(spec: SearchSpec, console: Console) -> int:

@@ -30,6 +30,8 @@ class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
             others when they know less.
         folds: On how many folds trials are scored; 1 for the validation part
             alone.
+        rows: Images of the train split that heads are trained and scored on,
+            a sample of them; `None` for all.
         seed: Of the oracle and of every training.
         space_version: Of `tune.space`.
         keras_tuner: Version of the package, whose oracles differ by version.
@@ -42,23 +44,41 @@ class SearchSpec(pydantic.BaseModel, frozen=True, extra="forbid"):
     max_epochs: int = pydantic.Field(ge=1)
     parallel: int = pydantic.Field(ge=1)
     folds: int = pydantic.Field(default=1, ge=1)
+    rows: int | None = pydantic.Field(default=None, ge=1)
     seed: int = pydantic.Field(ge=0)
     space_version: int = SPACE_VERSION
     keras_tuner: str = pydantic.Field(
         default_factory=lambda: importlib.metadata.version("keras-tuner")
     )
 
+    @pydantic.model_serializer(mode="wrap")
+    def _leave_out_no_rows(
+        self, handler: pydantic.SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        # A search on all rows has the text, and so the digest and the folder,
+        # that it had before there were samples.
+        fields: dict[str, Any] = handler(self)
+        if self.rows is None:
+            fields.pop("rows", None)
+        return fields
+
     @classmethod
-    def of(cls, cache: FeatureCache, **options: Any) -> Self:
+    def of(
+        cls, cache: FeatureCache, *, rows: int | None = None, **options: Any
+    ) -> Self:
         """Returns what determines a search on a cache.
 
         Args:
             cache: What heads are trained on.
+            rows: Images to search on; as many as there are, or more, are all.
             options: The other fields, by name.
         """
+        if rows is not None and rows >= cache.num_images["train"]:
+            rows = None
         return cls(
             fingerprint=cache.fingerprint,
             pictures_digest=cache.pictures_digest(),
+            rows=rows,
             **options,
         )
 

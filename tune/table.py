@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 20  # Rows; the CSV has all of them.
 MAX_WIDTH = 120  # Characters.
+TRAIN = "python -m head train"
 GAPS = (2, 1)  # Between columns: the first with which the table fits.
 
 HEAD = "head"  # Where baselines have their name: always there.
@@ -72,6 +73,12 @@ def format_table(result: SearchResult) -> str:
     if same:
         text = f"The same in all trials: {', '.join(same)}."
         lines += textwrap.wrap(text, MAX_WIDTH)
+    if result.summary.spec.rows is not None:
+        lines.append(
+            f"Searched on a sample of {result.summary.num_images:,} of the "
+            f"{result.summary.num_all_images:,} images of the train split; "
+            f"`{TRAIN}` trains on all."
+        )
     lines += format_seeds(result.seeds)
     return "\n".join(lines)
 

@@ -33,6 +33,7 @@ OPTIONS = {  # What a worker must be told as its chief is, by field.
     "max_epochs": "--max-epochs",
     "parallel": "--parallel",
     "folds": "--folds",
+    "rows": "--rows",
     "seed": "--seed",
 }
 OF_CACHE = {"fingerprint", "pictures_digest"}
@@ -172,8 +173,14 @@ def _advise(names: list[str], theirs: Fields) -> str:
     if OF_CACHE & set(names):
         advice.append("a copy of its cache, with `--cache PATH`")
     if options := [name for name in names if name in OPTIONS]:
-        words = " ".join(f"{OPTIONS[name]} {theirs[name]}" for name in options)
-        advice.append(f"its options, `{words}`")
+        words = " ".join(
+            f"{OPTIONS[name]} {theirs[name]}"
+            for name in options
+            if name in theirs
+        )
+        if words:
+            advice.append(f"its options, `{words}`")
+        advice += [f"no `{OPTIONS[n]}`" for n in options if n not in theirs]
     if any(name not in OPTIONS.keys() | OF_CACHE for name in names):
         advice.append("its version of each package")
     return f"Start the worker with what the chief has: {'; '.join(advice)}."

@@ -19,7 +19,6 @@ from embed.console import Console
 from embed.devices import prepare_devices
 from embed.errors import PipelineError
 from embed.memory import default_limit
-from embed.stream import choose_reader
 from tune.client import ChiefClient
 from tune.client import SilentChiefError
 from tune.folder import SearchFolder
@@ -28,6 +27,7 @@ from tune.hypermodel import TrialRunner
 from tune.results import STATES
 from tune.results import TRIALS
 from tune.role import Role
+from tune.search_rows import SearchRows
 from tune.spec import SearchSpec
 from tune.trainers import Trainer
 from tune.trainers import create_trainer
@@ -158,7 +158,7 @@ def run_worker(
     client = ChiefClient(role, spec)
     results_dir = client.greet()
     limit = default_limit() if memory_limit is None else memory_limit
-    read = choose_reader(cache, limit // spec.folds, console)
+    rows = SearchRows(cache, spec, memory_limit=limit, console=console)
     console.say(f"Worker {role.name}: {prepare_devices().describe()}.")
     name = name_search(cache, spec)
     shared_dir = SearchFolder(artifacts_dir / SEARCHES, name).build_dir
@@ -166,7 +166,7 @@ def run_worker(
         states_dir = shared_dir if shared_dir.is_dir() else Path(folder)
         worker = Worker(
             client,
-            functools.partial(create_trainer, cache, spec, read),
+            functools.partial(create_trainer, rows, spec.seed),
             TrialStore(Path(folder) / TRIALS, states_dir / STATES),
             continues=spec.continues,
         )
@@ -191,10 +191,12 @@ def work_here(job: Job, role: Role, folder: Path, console: Console) -> None:
     client = ChiefClient(role, job.spec)
     client.greet()
     cache = open_cache(job.cache_path)
-    read = choose_reader(cache, job.memory_limit // job.spec.folds, console)
+    rows = SearchRows(
+        cache, job.spec, memory_limit=job.memory_limit, console=console
+    )
     Worker(
         client,
-        functools.partial(create_trainer, cache, job.spec, read),
+        functools.partial(create_trainer, rows, job.spec.seed),
         TrialStore(folder / TRIALS, job.search_dir / STATES),
         continues=job.spec.continues,
     ).work()

@@ -1,17 +1,13 @@
 """Workers on the machine of the chief: started, watched and ended by it.
 
-Each is a process of its own that imports TensorFlow anew, since none may be
-forked that has computed with it, and has its share of the cores.
+Each is a process of its own, on its share of the cores.
 """
 
 import dataclasses
 import logging
-import multiprocessing
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -23,6 +19,9 @@ from embed.devices import num_cpu_threads
 from embed.devices import prepare_devices
 from embed.devices import use_threads
 from embed.errors import PipelineError
+from embed.processes import describe_end
+from embed.processes import share_cores
+from embed.processes import start_process
 from tune.role import Address
 from tune.role import Role
 from tune.spec import SearchSpec
@@ -61,10 +60,9 @@ class LocalWorkers:
     def __init__(self, job: Job, num_workers: int) -> None:
         self._job = job
         self._folder = job.search_dir / WORKERS
-        cores = sorted(os.sched_getaffinity(0))
         self._cores = {
-            f"worker-{number + 1}": _share(cores, number, num_workers)
-            for number in range(num_workers)
+            f"worker-{number}": cores
+            for number, cores in enumerate(share_cores(num_workers), 1)
         }
         self._processes: dict[str, SpawnProcess] = {}
         self._num_deaths = 0  # Since a trial was finished.
@@ -103,7 +101,7 @@ class LocalWorkers:
             PipelineError: If they do so again and again.
         """
         dead = {
-            name: _describe_end(process.exitcode)
+            name: describe_end(process.exitcode)
             for name, process in self._processes.items()
             if not process.is_alive()
         }
@@ -140,49 +138,24 @@ class LocalWorkers:
         self._processes = {}
 
     def _start(self, name: str) -> None:
-        process = multiprocessing.get_context("spawn").Process(
-            target=_run_worker,
-            args=(
+        self._processes[name] = start_process(
+            _run_worker,
+            (
                 self._job,
                 Role(name, self._address),
-                self._cores[name],
                 self._folder / name,
                 logging.getLogger().isEnabledFor(logging.INFO),
             ),
             name=name,
-            daemon=True,  # None outlives this process, whatever happens here.
+            cores=self._cores[name],
         )
-        # It inherits this: Ctrl-C is for the chief, which ends its workers.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._processes[name] = process
-
-
-def _share(cores: list[int], number: int, num_workers: int) -> list[int]:
-    """Returns the cores of one of several workers, one at least."""
-    return cores[number::num_workers] or [cores[number % len(cores)]]
-
-
-def _describe_end(exitcode: int | None) -> str:
-    """Returns how a process ended."""
-    for number in signal.Signals:
-        if exitcode == -number:
-            return f"was killed by {number.name}"
-    return f"ended with exit code {exitcode}"
 
 
 # === In the process of a worker ===
 
 
-def _run_worker(
-    job: Job, role: Role, cores: list[int], folder: Path, is_verbose: bool
-) -> None:
+def _run_worker(job: Job, role: Role, folder: Path, is_verbose: bool) -> None:
     """Does the work of one worker."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.sched_setaffinity(0, cores)  # `num_cpu_threads` counts these.
     os.environ.update(role.variables)
     os.environ["no_grpc_proxy"] = role.address.host
     try:
@@ -199,11 +172,3 @@ def _run_worker(
                 sys.exit(1)
     except typer.Exit as end:
         sys.exit(end.exit_code)
-
-
-def _end_with_parent() -> None:
-    """Ends this process when the one that started it is gone."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)

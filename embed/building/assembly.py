@@ -136,9 +136,20 @@ class Assembly:
         )
 
     def write(
-        self, path: Path, provenance: Provenance, feature_dim: int
+        self,
+        path: Path,
+        provenance: Provenance,
+        feature_dim: int,
+        max_file_bytes: int | None = None,
     ) -> FeatureCache:
-        """Writes the cache and what its pictures are known by."""
+        """Writes the cache and what its pictures are known by.
+
+        Args:
+            path: Where it goes.
+            provenance: How it came about.
+            feature_dim: Number of features a vector.
+            max_file_bytes: See `write_cache`.
+        """
         write_cache(
             path,
             spec=self._spec,
@@ -152,6 +163,7 @@ class Assembly:
                 )
                 for split, rows in self._rows.items()
             },
+            max_file_bytes=max_file_bytes,
         )
         cache = open_cache(path)
         write_stamps(

@@ -132,6 +132,18 @@ def write_block(block: Block, path: AnyPath) -> None:
         part.unlink(missing_ok=True)
 
 
+def add_to_block(block: Block, path: AnyPath) -> None:
+    """Writes a block with the rows that are there already.
+
+    A row takes the place of an older one of the same picture.
+    """
+    old = read_block(path)
+    if old is not None:
+        is_kept = ~np.isin(old.image_ids, block.image_ids)
+        block = join_blocks([old.take(np.flatnonzero(is_kept)), block])
+    write_block(block, path)
+
+
 def read_block(path: AnyPath) -> Block | None:
     """Reads a block; `None` when it is absent or damaged.
 

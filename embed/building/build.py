@@ -10,14 +10,11 @@ from embed.backbones.sized import SizedBackbones
 from embed.building.assembly import Assembly
 from embed.building.assembly import name_caches
 from embed.building.blocks import Block
-from embed.building.blocks import join_blocks
+from embed.building.blocks import add_to_block
 from embed.building.blocks import list_blocks
-from embed.building.blocks import read_block
-from embed.building.blocks import write_block
 from embed.building.clock import StageClock
 from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
-from embed.building.embedder import Embedder
 from embed.building.embedder import TaskResult
 from embed.building.folder import begin_blocks
 from embed.building.folder import build_dir_of
@@ -32,14 +29,14 @@ from embed.building.plan import Task
 from embed.building.plan import make_plan
 from embed.building.remote import AnyPath
 from embed.building.request import BuildRequest
-from embed.building.start import start_engine
+from embed.building.runners import create_runner
+from embed.building.runners.runner import Work
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.console import format_seconds
 from embed.devices import prepare_devices
 from embed.errors import DamagedParentError
 from embed.errors import SourceError
-from embed.images import ImageDecoder
 from embed.provenance import Provenance
 from embed.provenance import host_name
 from embed.provenance import installed_versions
@@ -89,6 +86,7 @@ class Build:
         self.num_decoded = 0
         self.seconds: dict[str, float] = {}
         self._last_seconds: dict[str, float] = {}  # Of the last attempt.
+        self._workers = ""  # Of the last attempt, in words.
 
     def finish(self, console: Console) -> FeatureCache:
         """Computes what nobody knows and writes the cache.
@@ -126,45 +124,36 @@ class Build:
             names = ", ".join(p.path.name for p in plan.used_parents())
             console.say(f"{total - to_do:,} views are there, in {names}.")
         clock = StageClock()
-        decoder = ImageDecoder(self._spec.image_size, self._request.max_pixels)
-        with Embedder(
+        work = Work(
+            request=self._request,
+            spec=self._spec,
             source=self._source,
-            decoder=decoder,
+            pictures=self._pictures,
+            backbones=self._backbones,
+            blocks_dir=self._blocks_dir,
             tasks=tasks,
-            feature_dim=self._feature_dim,
-            dtype=self._spec.dtype,
-            clock=clock,
-        ) as embedder:
-            first = embedder.look_ahead()
-            engine = None
-            if first:
-                warning = warn_of_pixels(
-                    self._request.backbone, self._backbones.backbone
-                )
-                if warning:
-                    console.say(warning)
-                engine = start_engine(
-                    self._request,
-                    self._backbones,
-                    first,
-                    num_views=to_do,
-                    earlier=[a.engine for a in read_journal(self._build_dir)],
-                    console=console,
-                )
-            del first  # Many pixels, as long as they have a name.
-            name = engine.name if engine else ""
-            journal = Journal(self._build_dir, name, name_caches(plan))
+            earlier=[a.engine for a in read_journal(self._build_dir)],
+        )
+        warning = warn_of_pixels(
+            self._request.backbone, self._backbones.backbone
+        )
+        if warning:
+            console.say(warning)
+        with create_runner(work, clock, console) as runner:
+            engine = runner.start()
+            self._workers = runner.describe()
+            journal = Journal(self._build_dir, engine, name_caches(plan))
             console.say(
                 f"Embedding {to_do:,} views of "
                 f"{sum(len(task.rows) for task in tasks):,} images with "
-                f"{self._spec.backbone} on {name or 'no engine'}."
+                f"{self._spec.backbone} on {engine or 'no engine'}"
+                f"{runner.describe()}."
             )
             clock.start()
             with console.progress(
                 "Embedding", total, "views", done=total - to_do
             ) as progress:
-                results = embedder.compute(
-                    engine,
+                results = runner.run(
                     on_views=progress.advance,
                     on_task=lambda task: journal.begin_block(
                         task.key.split, task.key.number, task.num_views
@@ -175,8 +164,8 @@ class Build:
                         with clock.measure("write"):
                             self._keep(task, result, plan)
                 finally:
-                    self.num_computed += embedder.num_computed
-                    self.num_decoded += embedder.num_decoded
+                    self.num_computed += runner.num_computed
+                    self.num_decoded += runner.num_decoded
                     self._add_seconds(
                         {**clock.seconds, "pass": clock.elapsed()}
                     )
@@ -184,7 +173,7 @@ class Build:
             f"Embedded in {format_seconds(clock.elapsed())}. The time of all "
             f"threads: {clock.describe()}."
         )
-        return self._plan()
+        return self._plan(is_checked=True)
 
     def _add_seconds(self, seconds: dict[str, float]) -> None:
         """Adds those of a pass to those of the passes before."""
@@ -213,7 +202,7 @@ class Build:
                 max_pixels=max(self._request.max_pixels, assembly.max_pixels),
                 created=now(),
                 host=host_name(),
-                devices=prepare_devices().describe(),
+                devices=prepare_devices().describe() + self._workers,
                 versions=installed_versions(),
                 seconds=self._last_seconds,
                 skipped=assembly.skipped,
@@ -229,13 +218,16 @@ class Build:
                 attempts=attempts,
             ),
             self._feature_dim,
+            self._request.max_file_bytes,
         )
         finish_blocks(self._build_dir, self._blocks_dir, console)
         assembly.remove_used_up(self._path.parent, console)
         return cache
 
-    def _plan(self) -> Plan:
-        own = BlocksParent(self._blocks_dir, self._spec.views)
+    def _plan(self, *, is_checked: bool = False) -> Plan:
+        own = BlocksParent(
+            self._blocks_dir, self._spec.views, is_checked=is_checked
+        )
         return make_plan(
             self._spec,
             self._pictures,
@@ -263,9 +255,11 @@ class Build:
                 "while the cache was built. What is finished is kept: run "
                 f"`{BUILD_COMMAND}` again."
             )
+        if result.features is None:  # In the block already.
+            return
         features = result.features
         if task.views != self._spec.views:
-            features = self._complete(task, result, plan)
+            features = self._complete(task, result.rows, features, plan)
         ids = [image_ids[row].encode() for row in rows.tolist()]
         block = Block(
             image_ids=np.array(ids),
@@ -274,24 +268,18 @@ class Build:
             is_oriented=result.is_oriented,
             stamps=self._pictures.stamps(split)[rows],
         )
-        path = task.key.path_in(self._blocks_dir)
-        old = read_block(path)
-        if old is not None:
-            is_kept = ~np.isin(old.image_ids, block.image_ids)
-            block = join_blocks([old.take(np.flatnonzero(is_kept)), block])
-        write_block(block, path)
+        add_to_block(block, task.key.path_in(self._blocks_dir))
 
     def _complete(
-        self, task: Task, result: TaskResult, plan: Plan
+        self, task: Task, rows: np.ndarray, computed: np.ndarray, plan: Plan
     ) -> np.ndarray:
         """Puts computed views beside those that a parent knows."""
-        split, rows = task.key.split, result.rows
         views = self._spec.views
-        shape = len(rows), len(views), result.features.shape[2]
-        features = np.empty(shape, result.features.dtype)
+        shape = len(rows), len(views), computed.shape[2]
+        features = np.empty(shape, computed.dtype)
         columns = [views.index(view) for view in task.views]
-        features[:, columns] = result.features
+        features[:, columns] = computed
         known = [view for view in views if view not in task.views]
         columns = [views.index(view) for view in known]
-        features[:, columns] = plan.read(split, rows, known)
+        features[:, columns] = plan.read(task.key.split, rows, known)
         return features

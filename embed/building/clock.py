@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from collections.abc import Mapping
 
 STAGES = ("read", "decode", "forward", "write")
 
@@ -23,9 +24,13 @@ class StageClock:
         try:
             yield
         finally:
-            seconds = time.monotonic() - began
-            with self._lock:
-                self.seconds[stage] += seconds
+            self.add({stage: time.monotonic() - began})
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Adds what was measured elsewhere, by stage."""
+        with self._lock:
+            for stage, amount in seconds.items():
+                self.seconds[stage] += amount
 
     def start(self) -> None:
         """Begins the pass: what came before was start-up."""

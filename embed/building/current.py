@@ -1,5 +1,6 @@
 """The pictures of a source as they are now: read only where they must be."""
 
+import operator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -116,5 +117,8 @@ def _digest(picture: Picture) -> bytes:
 
 def find_rows(image_ids: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
     """Returns where each wanted id stands among others, -1 where nowhere."""
+    is_same_length = len(image_ids) == len(wanted)
+    if is_same_length and all(map(operator.eq, image_ids, wanted)):
+        return np.arange(len(wanted))  # As it mostly is: without a table.
     row_of = {image_id: row for row, image_id in enumerate(image_ids)}
     return np.array([row_of.get(image_id, -1) for image_id in wanted], int)

@@ -61,14 +61,15 @@ class TaskResult:
 
     Args:
         rows: Row numbers of the good pictures, `(num_rows,)`.
-        features: `(num_rows, num_views, feature_dim)`, of the task's views.
+        features: `(num_rows, num_views, feature_dim)`, of the task's views;
+            `None` where a worker has written them to their block.
         content_digests: uint8 `(num_rows, 32)`.
         is_oriented: Booleans `(num_rows,)`.
         bad: The other pictures.
     """
 
     rows: np.ndarray
-    features: np.ndarray
+    features: np.ndarray | None
     content_digests: np.ndarray
     is_oriented: np.ndarray
     bad: tuple[BadImage, ...]
@@ -142,6 +143,7 @@ class Embedder:
         engine: Engine | SizedEngines | None,
         on_views: Callable[[int], None] = lambda num_views: None,
         on_task: Callable[[Task], None] = lambda task: None,
+        await_turn: Callable[[], object] = lambda: None,
     ) -> Iterator[tuple[Task, TaskResult]]:
         """Yields the result of each task as soon as it is whole.
 
@@ -150,6 +152,8 @@ class Embedder:
             on_views: Called with the number of views that are done with: run
                 through the backbone, or of pictures that are bad.
             on_task: Called before a task is run through the backbone.
+            await_turn: Called before each batch, in the thread of a stream:
+                returns when nobody else needs the engine.
         """
         num_streams = engine.num_streams if engine else 1
         batch_size = engine.batch_size if engine else 1
@@ -169,6 +173,7 @@ class Embedder:
                         self._embed,
                         engine or _refuse,
                         task.views,
+                        await_turn,
                     ),
                     self._gather(of_task, batch_size, bad),
                     num_ahead=num_streams,
@@ -211,6 +216,7 @@ class Embedder:
         self,
         engine: Callable[[np.ndarray], np.ndarray],
         views: Sequence[str],
+        await_turn: Callable[[], object],
         batch: list[DecodedImage],
     ) -> tuple[list[DecodedImage], np.ndarray]:
         """Runs a batch through the backbone, in the thread of a stream.
@@ -225,6 +231,7 @@ class Embedder:
             frame: np.stack([of_image[frame] for of_image in good])
             for frame in frames_of(views, size)
         }
+        await_turn()
         with self._clock.measure("forward"):
             of_views = [
                 engine(view.turn(pixels[view.frame(size)]))

@@ -19,13 +19,17 @@ import pydantic
 
 from embed.artifacts import write_text
 from embed.building.journal import read_journal
+from embed.building.lock import lock_build
 from embed.building.remote import AnyPath
 from embed.building.remote import RemotePath
 from embed.cache import open_cache
 from embed.console import Console
+from embed.errors import BusyCacheError
 from embed.errors import PipelineError
 from embed.errors import StorageError
 from embed.spec import CacheSpec
+from embed.storage.part_folders import find_leftovers
+from embed.storage.part_folders import remove_leftovers_of
 
 BUILDING = ".building"  # What the folder is called after the cache.
 BLOCKS = ".blocks"  # What one for blocks alone is called.
@@ -53,7 +57,8 @@ def prepare_build_dir(
     """Leaves in the folder only blocks that this build can go on from.
 
     Those of another spec, whose numbers mean other rows, are set aside. A
-    build that is to compute all anew goes on from its own blocks alone.
+    build that is to compute all anew goes on from its own blocks alone. Parts
+    that a killed build had begun to write go: the disk may need the room.
 
     Args:
         path: Of the cache.
@@ -66,6 +71,7 @@ def prepare_build_dir(
     """
     build_dir = build_dir_of(path)
     remove_leftover(path)
+    remove_leftovers_of(path)
     if is_overwrite and not (
         (build_dir / OVERWRITE).exists()
         and read_place(build_dir) == (blocks_dir or build_dir)
@@ -162,6 +168,20 @@ def read_place(build_dir: Path) -> AnyPath:
     if not place.endswith(BLOCKS):  # It was damaged.
         return build_dir
     return RemotePath(place) if "://" in place else Path(place)
+
+
+def remove_leftover_parts(path: Path, console: Console) -> None:
+    """Removes parts of a finished cache that it does not refer to.
+
+    They are there where a build was killed when it had replaced the cache.
+    """
+    real = path.resolve()
+    if find_leftovers(real.parent, of=real.name):
+        with (
+            contextlib.suppress(BusyCacheError),
+            lock_build(path, is_waiting=False, console=console),
+        ):
+            remove_leftovers_of(path)
 
 
 def read_spec(build_dir: AnyPath) -> CacheSpec | None:

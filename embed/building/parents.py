@@ -6,15 +6,17 @@ Both know their rows by id and by the content of the picture.
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from embed.ahead import map_ahead
+from embed.building.blocks import BLOCK_COLUMNS
 from embed.building.blocks import BLOCK_ROWS
 from embed.building.blocks import INDEX_COLUMNS
-from embed.building.blocks import read_block
+from embed.building.blocks import read_arrays
 from embed.building.current import UNREADABLE
 from embed.building.reader import NUM_AHEAD
 from embed.building.reader import BlockReader
@@ -170,23 +172,32 @@ class BlocksParent(Parent):
     Args:
         blocks_dir: Folder of its blocks.
         views: Names of the views, in the order they are stored.
+        is_checked: Whether this process has read, or written, all blocks
+            before, so that damage was found in time; features are read when
+            they are asked for then.
     """
 
-    def __init__(self, blocks_dir: AnyPath, views: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        blocks_dir: AnyPath,
+        views: tuple[str, ...],
+        *,
+        is_checked: bool = False,
+    ) -> None:
         super().__init__(blocks_dir, views)
+        self._names = INDEX_COLUMNS if is_checked else BLOCK_COLUMNS
         self._starts: dict[str, np.ndarray] = {}
         self._readers: dict[str, BlockReader] = {}
 
     def _find_known(self, split: str) -> KnownRows:
         indexes, whole = [], []
         paths = list_folder(self.path / split, "*.npz")
+        read = functools.partial(read_arrays, names=self._names)
         with ThreadPoolExecutor(NUM_AHEAD) as pool:
-            # All of each: damage is found in time.
-            blocks = map_ahead(pool, read_block, paths, NUM_AHEAD)
-            for path, block in zip(paths, blocks, strict=True):
-                if block is not None:
-                    index = {n: getattr(block, n) for n in INDEX_COLUMNS}
-                    indexes.append(index)
+            found = map_ahead(pool, read, paths, NUM_AHEAD)
+            for path, arrays in zip(paths, found, strict=True):
+                if arrays is not None:
+                    indexes.append({n: arrays[n] for n in INDEX_COLUMNS})
                     whole.append(path)
         self._readers[split] = BlockReader(whole)
         sizes = [len(arrays["image_ids"]) for arrays in indexes]
@@ -195,9 +206,12 @@ class BlocksParent(Parent):
         def join(name: str, empty: np.ndarray) -> np.ndarray:
             return np.concatenate([empty, *(a[name] for a in indexes)])
 
-        ids = [i for arrays in indexes for i in arrays["image_ids"].tolist()]
         return KnownRows(
-            image_ids=tuple(image_id.decode() for image_id in ids),
+            image_ids=tuple(
+                image_id.decode()
+                for arrays in indexes
+                for image_id in arrays["image_ids"].tolist()
+            ),
             content_digests=join(
                 "content_digests", np.empty((0, DIGEST_BYTES), np.uint8)
             ),

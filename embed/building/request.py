@@ -11,6 +11,7 @@ from embed.sources import SourceRequest
 from embed.spec import CacheSpec
 from embed.spec import SplitSpec
 from embed.spec import digest_rows
+from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +30,15 @@ class BuildRequest:
             after the pass, or a cache without it.
         max_pixels: Largest number of pixels a picture may have; larger ones
             count as pictures that cannot be decoded.
+        runner: `local`, this machine, or `ray`, a cluster.
+        num_workers: Processes that compute; `None` for one on this machine,
+            and for what suits a cluster.
+        address: Of the cluster; `None` for one of this machine alone.
+        gpus_per_worker: Of a cluster.
         blocks: Folder or URL where blocks lie until the cache is finished;
             `None` for beside the cache.
+        max_file_bytes: Length of a file, at most; features of a cache that
+            would be longer go into files of their own. The rows are the same.
     """
 
     source: SourceRequest
@@ -42,7 +50,12 @@ class BuildRequest:
     batch_size: int | None = None
     on_error: Literal["fail", "skip"] = "fail"
     max_pixels: int = DEFAULT_MAX_PIXELS
+    runner: Literal["local", "ray"] = "local"
+    num_workers: int | None = None
+    address: str | None = None
+    gpus_per_worker: float = 0
     blocks: str | None = None
+    max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
 
 
 def create_spec(

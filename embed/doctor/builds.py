@@ -17,6 +17,9 @@ def look_at_builds(artifacts_dir: Path) -> dict[str, Any]:
     from embed.artifacts import CACHES
     from embed.building.lock import is_being_built
     from embed.building.lock import read_owner
+    from embed.disk import count_bytes
+    from embed.storage.part_folders import cache_path_of_parts
+    from embed.storage.part_folders import find_leftovers
     from embed.upkeep.listing import list_caches
 
     stale: dict[str, str] = {}
@@ -27,12 +30,18 @@ def look_at_builds(artifacts_dir: Path) -> dict[str, Any]:
             is_busy = is_being_built(cache_path)
             found = busy if is_busy else stale
             found[str(path)] = read_owner(cache_path)
+    parts = [
+        path
+        for path in find_leftovers(artifacts_dir / CACHES)
+        if not is_being_built(cache_path_of_parts(path))
+    ]
     rows = list_caches(artifacts_dir)
     return {
         "num_caches": sum(row["status"] == "complete" for row in rows),
         "stale_locks": stale,
         "busy_locks": busy,
         "unfinished": [r for r in rows if r["status"].startswith("unfinished")],
+        "leftover_parts": {str(path): count_bytes(path) for path in parts},
         "unusable": [row for row in rows if row["status"] == "unusable"],
     }
 
@@ -60,6 +69,15 @@ def check_builds(facts: dict[str, Any], artifacts_dir: Path) -> Finding:
             "run the same `python -m embed build-cache` again to go on, or "
             "`python -m embed prune --unfinished --artifacts "
             f"{shlex.quote(str(artifacts_dir))}` to remove them"
+        )
+    if parts := facts["leftover_parts"]:
+        size = format_size(sum(parts.values()))
+        names = ", ".join(Path(path).name for path in parts)
+        problems.append(f"parts of no cache, {size}: {names}")
+        advice.append(
+            "`python -m embed prune --artifacts "
+            f"{shlex.quote(str(artifacts_dir))}` removes them, and caches that "
+            "nothing refers to; see `--dry-run`"
         )
     for row in facts["unusable"]:
         problems.append(f"{Path(row['cache']).name} cannot be used")

@@ -5,8 +5,12 @@ and HDF5 is done with a file before the first row is written: a full disk or a
 kill finds no library in the middle of something. Rows are then written and
 read at these places. Nothing here ever parses a file, since a damaged one can
 crash libhdf5 or make it spin for minutes.
+
+A column that lies in other files is a virtual dataset: whoever opens the file
+with HDF5 finds it as any other.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +22,7 @@ import pydantic
 
 # Columns as long as one start on one: they can be mapped into memory.
 PAGE_BYTES = 4096
+ROOT = "/"  # The group of a file's datasets that are in no other.
 
 
 class Column(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -45,10 +50,27 @@ class Column(pydantic.BaseModel, frozen=True, extra="forbid"):
         return self.row_bytes * self.shape[0]
 
 
+@dataclasses.dataclass(frozen=True)
+class VirtualColumn:
+    """A column whose rows lie in other files.
+
+    Args:
+        dtype: NumPy's name for the values.
+        shape: `(num_rows, ...)`.
+        sources: File, as it is found from the folder of this one, and number
+            of rows, in order. Each holds them as a dataset of the same name.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    sources: tuple[tuple[str, int], ...]
+
+
 def create_file(
     path: Path,
     columns: Mapping[str, Mapping[str, tuple[str, tuple[int, ...]]]],
     *,
+    virtual: Mapping[str, Mapping[str, VirtualColumn]] | None = None,
     attributes: Mapping[str, bytes],
     reserved_bytes: int,
 ) -> dict[str, dict[str, Column]]:
@@ -57,9 +79,10 @@ def create_file(
     Args:
         path: What is there is replaced.
         columns: By group and name the dtype and shape of each column.
+        virtual: By group and name the columns that lie elsewhere.
         attributes: Of the file, bytes by name.
         reserved_bytes: Left free at the start of the file (HDF5's "user
-            block"): a power of two, `PAGE_BYTES` at least.
+            block"): none, or a power of two, `PAGE_BYTES` at least.
 
     Returns:
         By group and name where each column lies.
@@ -84,6 +107,9 @@ def create_file(
             created[group][name] = _create_column(
                 file.require_group(group), name, *columns[group][name]
             )
+        for group, of_group in (virtual or {}).items():
+            for name, column in of_group.items():
+                _create_virtual(file.require_group(group), name, column)
         return created
 
 
@@ -106,6 +132,23 @@ def _create_column(
         dcpl=layout,
     )
     return Column(dtype=dtype, shape=shape, offset=dataset.get_offset())
+
+
+def _create_virtual(
+    group: h5py.Group, name: str, column: VirtualColumn
+) -> None:
+    layout = h5py.VirtualLayout(column.shape, column.dtype)
+    start = 0
+    for file_name, num_rows in column.sources:
+        layout[start : start + num_rows] = h5py.VirtualSource(
+            file_name.replace("%", "%%"),  # HDF5 puts numbers in place of %b.
+            name,
+            shape=(num_rows, *column.shape[1:]),
+            dtype=column.dtype,
+        )
+        start += num_rows
+    # Of a file that is missing HDF5 answers this, and says nothing.
+    group.create_virtual_dataset(name, layout, fillvalue=math.nan)
 
 
 def _stored_type(

@@ -10,13 +10,12 @@ its end, so that no single damage takes both:
 
 The text ends in as many spaces as fill the space that HDF5 leaves.
 
-It is read before anything else of a file is believed.
+It is read before anything else of a file is believed. Where features are in
+files of their own, the seal says the same of each of these.
 """
 
-import errno
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,20 @@ from embed.rows import DIGEST_BYTES
 from embed.spec import SCHEMA
 from embed.spec import CacheSpec
 from embed.storage.hdf5 import Column
+from embed.storage.parts import FEATURES
+from embed.storage.parts import PartedFeatures
+from embed.storage.pieces import read_pieces
+from embed.storage.pieces import read_some
 
 BUILD_COMMAND = "python -m embed build-cache"
+# Of a cache in parts: a program that knows none has to say so. The spec keeps
+# its own, since the rows are the same.
+SCHEMA_OF_PARTS = 3
 MAGIC = b"\x93HEADSTART CACHE\n"  # 17 bytes; the first is no text's.
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 LENGTH_BYTES = 8
 FRAME_BYTES = len(MAGIC) + LENGTH_BYTES + DIGEST_BYTES
 PLACES_BYTES = 4096  # Room for what is known once the file is laid out.
-PIECE_BYTES = 2**20  # Read at a time.
 
 
 class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -53,6 +58,7 @@ class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
         body_stop: Byte after the last that HDF5 knows of.
         structure_digest: SHA-256 of all bytes between the two that are no
             column, hexadecimal.
+        parted: Where the features are, if they are in files of their own.
     """
 
     schema_version: int = SCHEMA
@@ -63,6 +69,13 @@ class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
     body_start: int
     body_stop: int
     structure_digest: str
+    parted: PartedFeatures | None = None
+
+    def shape_of(self, split: str) -> tuple[int, ...]:
+        """Returns `(num_images, num_views, feature_dim)` of a split."""
+        if self.parted is not None:
+            return self.parted.columns[split].shape
+        return self.columns[split][FEATURES].shape
 
     def at_start(self) -> bytes:
         """Returns the copy for the start of the file."""
@@ -75,7 +88,9 @@ class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
         return text + digest + length + MAGIC
 
     def _parts(self) -> tuple[bytes, bytes, bytes]:
-        text = self.model_dump_json().encode()
+        # A single file says nothing of parts, as it did before there were any.
+        unused = {"parted"} if self.parted is None else None
+        text = self.model_dump_json(exclude=unused).encode()
         text = text.ljust(self.body_start - FRAME_BYTES)  # JSON allows it.
         length = len(text).to_bytes(LENGTH_BYTES, "little")
         return text, hashlib.sha256(text).digest(), length
@@ -104,13 +119,18 @@ class Seal(pydantic.BaseModel, frozen=True, extra="forbid"):
         )
 
 
-def reserve_bytes(spec: CacheSpec, provenance: Provenance) -> int:
+def reserve_bytes(
+    spec: CacheSpec,
+    provenance: Provenance,
+    parted: PartedFeatures | None = None,
+) -> int:
     """Returns how much space to leave for a seal at the start of a file.
 
     HDF5 wants a power of two.
     """
     needed = FRAME_BYTES + PLACES_BYTES + len(spec.to_json().encode())
     needed += len(provenance.model_dump_json().encode())
+    needed += len(parted.model_dump_json().encode()) if parted else 0
     return 1 << (needed - 1).bit_length()
 
 
@@ -144,19 +164,6 @@ def read_seal(descriptor: int, path: Path) -> tuple[Seal, list[str]]:
     return seal, [n for n, text in copies.items() if text != whole[0]]
 
 
-def read_pieces(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
-    """Yields the bytes of an open file from `start` to before `stop`.
-
-    It ends early where the file does, or the disk gives no more.
-    """
-    while start < stop:
-        piece = _read(descriptor, min(PIECE_BYTES, stop - start), start)
-        if not piece:
-            return
-        yield piece
-        start += len(piece)
-
-
 def corrupt(
     path: Path, received: str, *, has_seal: bool = True
 ) -> CorruptCacheError:
@@ -171,7 +178,7 @@ def corrupt(
 
 
 def _read_start(descriptor: int) -> bytes | None:
-    head = _read(descriptor, FRAME_BYTES, 0)
+    head = read_some(descriptor, FRAME_BYTES, 0)
     if not head.startswith(MAGIC):
         return None
     length, digest = head[len(MAGIC) :][:LENGTH_BYTES], head[-DIGEST_BYTES:]
@@ -182,22 +189,12 @@ def _read_start(descriptor: int) -> bytes | None:
 
 def _read_end(descriptor: int) -> bytes | None:
     start = os.fstat(descriptor).st_size - FRAME_BYTES
-    tail = _read(descriptor, FRAME_BYTES, max(start, 0))
+    tail = read_some(descriptor, FRAME_BYTES, max(start, 0))
     if start < 0 or not tail.endswith(MAGIC):
         return None
     digest, length = tail[:DIGEST_BYTES], tail[DIGEST_BYTES:][:LENGTH_BYTES]
     num_bytes = int.from_bytes(length, "little")
     return _checked(descriptor, start - num_bytes, num_bytes, digest)
-
-
-def _read(descriptor: int, num_bytes: int, start: int) -> bytes:
-    """Reads some bytes; none where the disk does not give them."""
-    try:
-        return os.pread(descriptor, num_bytes, start)
-    except OSError as error:
-        if error.errno != errno.EIO:
-            raise
-        return b""
 
 
 def _checked(
@@ -212,10 +209,11 @@ def _checked(
 
 def _require_schema(path: Path, text: bytes) -> None:
     found = pydantic.TypeAdapter(dict[str, Any]).validate_json(text)
-    if found.get("schema_version") != SCHEMA:
+    if found.get("schema_version") not in (SCHEMA, SCHEMA_OF_PARTS):
         raise StaleCacheError(
             f"The cache {path} is of another layout. Expected: "
-            f"schema_version={SCHEMA}. Received: schema_version="
+            f"schema_version={SCHEMA} or {SCHEMA_OF_PARTS}. Received: "
+            f"schema_version="
             f"{found.get('schema_version')}. Rebuild it with `{BUILD_COMMAND} "
             "--overwrite`."
         )
@@ -225,6 +223,6 @@ def _describe(descriptor: int) -> str:
     """Says what a file without a seal looks like."""
     if not os.fstat(descriptor).st_size:
         return "an empty file"
-    if _read(descriptor, len(HDF5_MAGIC), 0) == HDF5_MAGIC:
+    if read_some(descriptor, len(HDF5_MAGIC), 0) == HDF5_MAGIC:
         return "an HDF5 file of another program, or of an older version"
     return "a file without a seal, so one that is no cache or not whole"

@@ -2,10 +2,14 @@
 
 The space is asked for before the first row is written, so that a full disk is
 found at once; the file is moved to its place when it is whole and on disk.
+Features that are too many for one file go into parts (`embed/storage/parts.py`)
+first, and the parts of the cache that was there go last.
 """
 
+import contextlib
 import dataclasses
 import hashlib
+import math
 import os
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -19,9 +23,19 @@ from embed.rows import DIGEST_BYTES
 from embed.rows import ROW_DIGESTS
 from embed.rows import StoredRows
 from embed.rows import digest_index
+from embed.spec import SCHEMA
 from embed.spec import CacheSpec
+from embed.storage.disk_writes import name_in_errors
+from embed.storage.disk_writes import require_room
+from embed.storage.disk_writes import sync_folder
+from embed.storage.disk_writes import write_all
+from embed.storage.hdf5 import PAGE_BYTES
 from embed.storage.hdf5 import Column
 from embed.storage.hdf5 import create_file
+from embed.storage.part_folders import remove_leftovers_of
+from embed.storage.part_writer import PartWriter
+from embed.storage.parts import FEATURES
+from embed.storage.seal import SCHEMA_OF_PARTS
 from embed.storage.seal import Seal
 from embed.storage.seal import reserve_bytes
 
@@ -70,6 +84,7 @@ def write_cache(
     provenance: Provenance,
     feature_dim: int,
     splits: Mapping[str, SplitContent],
+    max_file_bytes: int | None = None,
 ) -> None:
     """Writes a cache beside `path`, then moves it there.
 
@@ -79,6 +94,8 @@ def write_cache(
         provenance: How they came about.
         feature_dim: Number of features a vector.
         splits: What each split holds.
+        max_file_bytes: Features that would make the file longer go into files
+            of their own, none of which is longer; default: never.
 
     Raises:
         OSError: If the disk is full; nothing is left then.
@@ -89,59 +106,92 @@ def write_cache(
         name: _list_columns(spec, feature_dim, content)
         for name, content in splits.items()
     }
+    reserved = reserve_bytes(spec, provenance)
     try:
-        _require_room(part)
-        body_start = reserve_bytes(spec, provenance)
-        columns = create_file(
-            part,
-            layout,
-            attributes={
-                "spec": spec.to_json().encode(),
-                "fingerprint": spec.fingerprint().encode(),
-                "provenance": provenance.model_dump_json().encode(),
-            },
-            reserved_bytes=body_start,
-        )
-        descriptor = os.open(part, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            body_stop = os.fstat(descriptor).st_size
-            os.posix_fallocate(descriptor, 0, body_stop)
-            index_digests = {
-                name: _write_split(descriptor, columns[name], name, content)
-                for name, content in splits.items()
-            }
-            unsigned = Seal(
-                spec=spec,
-                provenance=provenance,
-                columns=columns,
-                index_digests=index_digests,
-                body_start=body_start,
-                body_stop=body_stop,
-                structure_digest=hashlib.sha256().hexdigest(),
-            )
-            seal = unsigned.model_copy(
-                update={
-                    "structure_digest": unsigned.digest_structure(descriptor)
-                }
-            )
-            _write(descriptor, seal.at_start(), 0)
-            _write(descriptor, seal.at_end(), body_stop)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(part, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        error.filename = error.filename or str(part)  # For the message.
-        raise
+        with name_in_errors(part), contextlib.ExitStack() as stack:
+            require_room(part, STRUCTURE_BYTES)
+            parts: PartWriter | None = None
+            if max_file_bytes and _measure(layout, reserved) > max_file_bytes:
+                parts = PartWriter(
+                    path,
+                    fingerprint=spec.fingerprint(),
+                    columns={n: c.pop(FEATURES) for n, c in layout.items()},
+                    max_file_bytes=max_file_bytes,
+                )
+                stack.enter_context(parts)
+            _write_file(part, spec, provenance, layout, splits, parts)
+            os.replace(part, path)
+            sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+        # Those of the old cache, or the new ones where this has failed.
+        remove_leftovers_of(path)
 
 
-def _require_room(path: Path) -> None:
-    """Finds a full disk before HDF5 does, which says it less clearly."""
-    with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, STRUCTURE_BYTES)
+def _write_file(
+    path: Path,
+    spec: CacheSpec,
+    provenance: Provenance,
+    layout: Mapping[str, Layout],
+    splits: Mapping[str, SplitContent],
+    parts: PartWriter | None,
+) -> None:
+    """Writes the file of a cache, and its features where they belong."""
+    parted = parts.parted if parts is not None else None
+    body_start = reserve_bytes(spec, provenance, parted)
+    columns = create_file(
+        path,
+        layout,
+        virtual=parted.as_virtual() if parted is not None else None,
+        attributes={
+            "spec": spec.to_json().encode(),
+            "fingerprint": spec.fingerprint().encode(),
+            "provenance": provenance.model_dump_json().encode(),
+        },
+        reserved_bytes=body_start,
+    )
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        body_stop = os.fstat(descriptor).st_size
+        os.posix_fallocate(descriptor, 0, body_stop)
+        index_digests = {
+            name: _write_split(
+                descriptor, columns[name], name, content, spec.dtype, parts
+            )
+            for name, content in splits.items()
+        }
+        unsigned = Seal(
+            schema_version=SCHEMA if parts is None else SCHEMA_OF_PARTS,
+            spec=spec,
+            provenance=provenance,
+            columns=columns,
+            index_digests=index_digests,
+            body_start=body_start,
+            body_stop=body_stop,
+            structure_digest=hashlib.sha256().hexdigest(),
+            parted=parted,
+        )
+        seal = unsigned.model_copy(
+            update={"structure_digest": unsigned.digest_structure(descriptor)}
+        )
+        write_all(descriptor, seal.at_start(), 0)
+        write_all(descriptor, seal.at_end(), body_stop)
+        if parts is not None:
+            parts.finish()
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _measure(layout: Mapping[str, Layout], reserved_bytes: int) -> int:
+    """Returns how long a file of all columns would be, at most."""
+    sizes = [
+        np.dtype(dtype).itemsize * math.prod(shape)
+        for of_split in layout.values()
+        for dtype, shape in of_split.values()
+    ]
+    # Both seals; and each column may start on a page of its own.
+    return sum(sizes) + 2 * reserved_bytes + PAGE_BYTES * (len(sizes) + 1)
 
 
 def _list_columns(
@@ -150,9 +200,9 @@ def _list_columns(
     """Returns dtype and shape of every column of a split."""
     num_rows = len(content.image_ids)
     id_bytes = max(len(image_id.encode()) for image_id in content.image_ids)
-    dtype = np.dtype(spec.dtype).newbyteorder("<").str
+    dtype = _stored_dtype(spec.dtype).str
     return {
-        "features": (dtype, (num_rows, len(spec.views), feature_dim)),
+        FEATURES: (dtype, (num_rows, len(spec.views), feature_dim)),
         "labels": ("<i4", (num_rows,)),
         "image_ids": (f"|S{max(id_bytes, 1)}", (num_rows,)),
         "content_digests": ("|u1", (num_rows, DIGEST_BYTES)),
@@ -166,6 +216,8 @@ def _write_split(
     columns: dict[str, Column],
     split: str,
     content: SplitContent,
+    dtype: str,
+    parts: PartWriter | None,
 ) -> str:
     """Writes the rows of a split and returns the digest of its index."""
     start = 0
@@ -173,7 +225,7 @@ def _write_split(
     for piece in filter(len, content.read()):
         stop = start + len(piece)
         rows = StoredRows(
-            features=piece.features.astype(columns["features"].dtype),
+            features=piece.features.astype(_stored_dtype(dtype)),
             labels=content.labels[start:stop].astype("<i4"),
             image_ids=_encode(
                 content.image_ids[start:stop], columns["image_ids"]
@@ -185,10 +237,12 @@ def _write_split(
             **vars(rows),
             ROW_DIGESTS: rows.digests(split, np.arange(start, stop)),
         }
+        if parts is not None:
+            parts.write(split, start, arrays.pop(FEATURES))
         for name, values in arrays.items():
             column = columns[name]
             offset = column.offset + start * column.row_bytes
-            _write(descriptor, np.ascontiguousarray(values).data, offset)
+            write_all(descriptor, np.ascontiguousarray(values).data, offset)
         seen.append((rows.content_digests, rows.is_oriented))
         start = stop
     if start != len(content.image_ids):
@@ -210,18 +264,6 @@ def _encode(image_ids: tuple[str, ...], column: Column) -> np.ndarray:
     return np.array(encoded, column.dtype)
 
 
-def _write(descriptor: int, data: "bytes | memoryview", offset: int) -> None:
-    """Writes all of some bytes at a place of an open file."""
-    left = memoryview(data).cast("B")
-    while left:
-        count = os.pwrite(descriptor, left, offset)
-        left, offset = left[count:], offset + count
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _stored_dtype(dtype: str) -> "np.dtype[np.generic]":
+    stored: np.dtype[np.generic] = np.dtype(dtype).newbyteorder("<")
+    return stored

@@ -15,7 +15,7 @@ from embed.building.folder import read_spec
 from embed.building.lock import is_being_built
 from embed.cache import FeatureCache
 from embed.console import format_seconds
-from embed.disk import count_bytes
+from embed.storage.part_folders import measure_cache
 from embed.tables import render_table
 
 BYTES_PER_MB = 1e6
@@ -29,7 +29,8 @@ def describe(cache: FeatureCache) -> dict[str, Any]:
         "num_images": cache.num_images,
         "num_views": len(cache.spec.views),
         "feature_dim": cache.feature_dim,
-        "num_bytes": cache.path.stat().st_size,
+        "num_bytes": sum(cache.files.list_sizes()),
+        "num_files": len(cache.files.list_sizes()),
         "spec": cache.spec.model_dump(mode="json"),
         "provenance": cache.provenance.model_dump(mode="json"),
     }
@@ -118,6 +119,6 @@ def _build_facts(build_dir: Path) -> dict[str, Any]:
 def _file_facts(path: Path) -> dict[str, Any]:
     return {
         "cache": str(path),
-        "num_bytes": count_bytes(path),
+        "num_bytes": measure_cache(path),
         "age_seconds": max(time.time() - path.stat().st_mtime, 0.0),
     }

@@ -32,6 +32,11 @@ from embed.disk import count_bytes
 from embed.errors import PipelineError
 from embed.memory import format_size
 from embed.spec import CacheSpec
+from embed.storage.part_folders import cache_path_of_parts
+from embed.storage.part_folders import find_leftovers
+from embed.storage.part_folders import is_parts_folder
+from embed.storage.part_folders import measure_cache
+from embed.storage.part_folders import remove_folder
 
 RECORDS = (f"{RUNS}/*/run.json", f"{SEARCHES}/*/search.json")
 UNFINISHED = (f"{SEARCHES}/.building/*/spec.json", f"{RUNS}/.building/*.json")
@@ -116,9 +121,16 @@ def plan_prune(artifacts_dir: Path, *, takes_unfinished: bool) -> Pruning:
     kept: list[Entry] = []
     for path in newest_first(artifacts_dir, f"{CACHES}/*.h5"):
         reason, goes = _judge_cache(path, referred)
-        entry = Entry(path, reason, count_bytes(path))
-        (removed if goes else kept).append(entry)
+        # Of those that go the parts are an entry of their own.
+        size = count_bytes(path) if goes else measure_cache(path)
+        (removed if goes else kept).append(Entry(path, reason, size))
     staying = {entry.path.name for entry in kept}
+    going = [entry.path for entry in removed]
+    for path in find_leftovers(folder, besides=going):
+        cache_path = cache_path_of_parts(path)
+        if not is_being_built(cache_path):
+            reason = "no cache that stays has its features there"
+            removed.append(Entry(path, reason, count_bytes(path)))
     for path in sorted(folder.glob(f"*{BUILDING}")):
         cache_path = cache_path_of(path)
         if is_being_built(cache_path):
@@ -148,7 +160,9 @@ def plan_prune(artifacts_dir: Path, *, takes_unfinished: bool) -> Pruning:
 def remove(pruning: Pruning) -> None:
     """Removes what a pruning says."""
     for entry in pruning.removed:
-        if entry.path.is_dir():
+        if is_parts_folder(entry.path):
+            remove_folder(entry.path)
+        elif entry.path.is_dir():
             shutil.rmtree(entry.path)
         else:
             entry.path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Repair a damaged cache: compute its bad rows again, and only those."""
 
 import dataclasses
+import sys
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
 
 def _request_of(cache: FeatureCache) -> BuildRequest:
     """Returns the request that builds a cache again."""
-    made = cache.provenance
+    made, parted = cache.provenance, cache.seal.parted
     engine = made.engine
     try:
         list_candidates(engine, cache.spec.precision)
@@ -144,4 +145,6 @@ def _request_of(cache: FeatureCache) -> BuildRequest:
         engine=engine,
         on_error="skip" if made.skipped else "fail",
         max_pixels=made.max_pixels,
+        # The layout stays what it is.
+        max_file_bytes=parted.max_file_bytes if parted else sys.maxsize,
     )

@@ -159,8 +159,7 @@ def verify_cache(
     cache.provenance = cache.provenance.model_copy(
         update={"source": source.anchored()}
     )
-    body_fault = cache.body_fault()
-    faults = [*cache.damaged_seals(), *([body_fault] if body_fault else [])]
+    faults = [*cache.damaged_seals(), *cache.body_faults()]
     bad_blocks: list[BadBlock] = []
     total = sum(cache.num_images.values())
     with console.progress("Verifying", total, "rows") as progress:

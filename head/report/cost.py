@@ -24,6 +24,7 @@ class Cost:
         epochs: Of one training of the run.
         search_epochs: Of all trials of the search.
         num_images: Training and validation pictures, seen in each epoch.
+        num_searched: Those that an epoch of the search sees.
     """
 
     build: float | None
@@ -33,6 +34,7 @@ class Cost:
     epochs: int
     search_epochs: int
     num_images: int
+    num_searched: int
 
     @property
     def rate(self) -> float | None:
@@ -47,12 +49,14 @@ class Cost:
     @property
     def reference_train(self) -> float | None:
         """The training alone, the reference's way."""
-        return self._of_epochs(self.epochs)
+        return self._of_epochs(self.epochs, self.num_images)
 
     @property
     def reference_search(self) -> float | None:
         """The search, the reference's way."""
-        return self._of_epochs(self.search_epochs) if self.search else None
+        if not self.search:
+            return None
+        return self._of_epochs(self.search_epochs, self.num_searched)
 
     @property
     def reference_total(self) -> float | None:
@@ -61,9 +65,9 @@ class Cost:
             return None
         return self.reference_train + (self.reference_search or 0)
 
-    def _of_epochs(self, epochs: int) -> float | None:
+    def _of_epochs(self, epochs: int, num_images: int) -> float | None:
         rate = self.rate
-        return None if rate is None else epochs * self.num_images / rate
+        return None if rate is None else epochs * num_images / rate
 
 
 def count_cost(
@@ -72,6 +76,8 @@ def count_cost(
     """Gathers what was measured when cache, search and run were made."""
     made = cache.provenance
     record = run.record
+    num_images = record.num_train + record.num_val
+    num_sampled = search.num_sampled if search else None
     return Cost(
         build=made.seconds.get("pass"),
         views=made.num_timed,
@@ -79,5 +85,6 @@ def count_cost(
         train=record.seconds,
         epochs=sum(head.epochs for head in record.spec.members),
         search_epochs=search.epochs if search else 0,
-        num_images=record.num_train + record.num_val,
+        num_images=num_images,
+        num_searched=num_sampled or num_images,
     )

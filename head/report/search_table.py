@@ -35,6 +35,8 @@ class SearchTable:
         seconds: It took.
         epochs: Of all finished trials together.
         oracle: What proposed the trials.
+        num_sampled: Pictures that they were trained and scored on, if they
+            were a sample; `None` for all.
     """
 
     directory: Path
@@ -44,6 +46,7 @@ class SearchTable:
     seconds: float
     epochs: int
     oracle: str
+    num_sampled: int | None
 
 
 def find_search_table(artifacts_dir: Path, run: Run) -> SearchTable | None:
@@ -83,6 +86,7 @@ def _read(directory: Path) -> SearchTable:
             if trial["status"] == COMPLETED and trial["epochs"]
         ),
         oracle=str(summary["spec"]["oracle"]),
+        num_sampled=summary["spec"].get("rows"),
     )
 
 

@@ -23,7 +23,8 @@ from head.report.thumbnails import make_thumbnails
 from head.run import Run
 
 REPORT, TEMPLATE = "report.html", "page.html.jinja"
-NOT_OF_A_HEAD = {"fingerprint", "chosen_on", "others"}  # Said elsewhere.
+# Said elsewhere.
+NOT_OF_A_HEAD = {"fingerprint", "chosen_on", "chosen_on_rows", "others"}
 MAX_MATRIX_CLASSES = 120  # Of more, cells are hard to find and the page slow.
 CURVES = (
     ("Accuracy", ("accuracy", "val_accuracy"), True),

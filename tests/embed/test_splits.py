@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from embed.splits import hash_id
 from embed.splits import is_held_out
+from embed.splits import sample_strata
 from embed.splits import split_folds
 from embed.splits import split_train
 
@@ -116,3 +117,82 @@ def test_folds_hold_each_image_once(num_images, num_folds):
         both = np.concatenate([fold.train.rows, fold.val.rows])
         assert sorted(both) == list(range(num_images))
         assert set(of_fewer.val.rows) <= set(fold.val.rows)
+
+
+@st.composite
+def draw_strata(draw):
+    """Returns ids and the stratum of each, one to four of them."""
+    image_ids = draw(st.lists(st.text(), unique=True, min_size=1, max_size=60))
+    numbers = st.sampled_from([3, 5, 8, 13])
+    size = len(image_ids)
+    strata = draw(st.lists(numbers, min_size=size, max_size=size))
+    return image_ids, np.array(strata)
+
+
+@given(draw_strata(), st.integers(0, 70))
+def test_a_sample_has_rows_of_every_stratum(drawn, count):
+    """As many rows as are asked for or there are, ascending, each once."""
+    image_ids, strata = drawn
+
+    rows = sample_strata(image_ids, strata, count, "rows")
+
+    assert len(rows) == min(count, len(image_ids))
+    assert (np.diff(rows) > 0).all()
+    present = set(strata.tolist())
+    assert len(set(strata[rows].tolist())) == min(count, len(present))
+
+
+@given(draw_strata(), st.integers(0, 30), st.integers(0, 30))
+def test_a_larger_sample_holds_a_smaller_one(drawn, count, more):
+    """So that a search on twice as many rows has seen all of the first."""
+    few = sample_strata(*drawn, count, "rows")
+    many = sample_strata(*drawn, count + more, "rows")
+
+    assert set(few) <= set(many)
+
+
+@given(draw_strata(), st.integers(0, 60), st.randoms(use_true_random=False))
+def test_a_sample_does_not_depend_on_the_order(drawn, count, random):
+    """The same images are in it, however they are listed."""
+    image_ids, strata = drawn
+    order = list(range(len(image_ids)))
+    random.shuffle(order)
+    shuffled = [image_ids[place] for place in order]
+
+    rows = sample_strata(image_ids, strata, count, "rows")
+    of_shuffled = sample_strata(shuffled, strata[order], count, "rows")
+
+    assert {image_ids[row] for row in rows} == {
+        shuffled[row] for row in of_shuffled
+    }
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1110, [1000, 100, 10]),
+        (555, [500, 50, 5]),
+        (222, [200, 20, 2]),
+        (111, [100, 10, 1]),
+        (11, [9, 1, 1]),
+        (3, [1, 1, 1]),
+    ],
+)
+def test_each_stratum_keeps_its_share(count, expected):
+    """To the row, but that none of them goes."""
+    strata = np.repeat([0, 1, 2], [1000, 100, 10])
+    image_ids = [f"{number}.jpg" for number in range(len(strata))]
+
+    rows = sample_strata(image_ids, strata, count, "rows")
+
+    assert np.bincount(strata[rows]).tolist() == expected
+
+
+def test_a_sample_is_of_the_smallest_hashes():
+    """The rule is simple enough to be written down elsewhere."""
+    image_ids = [str(number) for number in range(100)]
+    by_hash = sorted(range(100), key=lambda n: hash_id(image_ids[n], "rows"))
+
+    rows = sample_strata(image_ids, np.zeros(100, int), 7, "rows")
+
+    assert rows.tolist() == sorted(by_hash[:7])

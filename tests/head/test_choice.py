@@ -60,6 +60,25 @@ def test_the_newest_winner_that_fits_is_taken(
     assert "fits" in origin
 
 
+def test_a_winner_that_was_chosen_on_a_sample_says_so(
+    tiny_cache, artifacts_dir, winner
+):
+    """And that it is trained on more; by default as by name."""
+    path = write_best(artifacts_dir, "fits", winner)
+    path.write_text(format_best(winner, tiny_cache.spec, 8))
+    num_images = tiny_cache.num_images["train"]
+
+    origins = [
+        choose_spec(artifacts_dir, tiny_cache, spec_path, None)[1]
+        for spec_path in (None, path)
+    ]
+
+    for origin in origins:
+        assert origin.endswith(
+            f"chosen on a sample of 8 images and trained on all {num_images}"
+        )
+
+
 def test_a_recipe_by_name_wins_over_a_search(tiny_cache, artifacts_dir, winner):
     """`--recipe reference` means it."""
     write_best(artifacts_dir, "fits", winner)

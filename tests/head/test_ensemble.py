@@ -11,6 +11,7 @@ import pytest
 from embed.seeds import MAX_SEED
 from head.ensemble import answer_rows
 from head.ensemble import join_heads
+from head.ensemble import score_rows
 from head.ensemble import seeds_of
 from head.ensemble import train_members
 from head.evaluating.metrics import top1
@@ -165,3 +166,12 @@ def test_rows_are_answered_by_the_image_itself(rows):
     np.testing.assert_allclose(logits, expected, atol=1e-6)
     accuracy = trained.history["val_accuracy"][-1]
     assert top1(logits, labels) == pytest.approx(accuracy)
+
+
+def test_a_score_is_the_share_of_right_answers(rows):
+    """That of the answers, which it need not keep."""
+    model = train_head(
+        SPECS[0], train=rows, val=None, num_classes=3, seed=0
+    ).model
+
+    assert score_rows(model, rows) == top1(*answer_rows(model, rows))

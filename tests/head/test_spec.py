@@ -71,6 +71,19 @@ def test_only_a_winner_carries_its_cache():
     assert winner.digest() == spec.digest()
 
 
+def test_a_winner_knows_on_how_many_images_it_was_chosen(tmp_path):
+    """Of a sample alone: else its text is what it was before there were any."""
+    path = tmp_path / "best.json"
+    path.write_text(format_best(HeadSpec(), CACHE_SPEC, 1000), "utf-8")
+
+    spec = load_spec(path)
+
+    assert spec.chosen_on_rows == 1000
+    assert spec.to_json() == spec.without_origin().to_json()
+    assert spec.with_fingerprint(None) == HeadSpec()
+    assert "chosen_on_rows" not in format_best(HeadSpec(), CACHE_SPEC)
+
+
 def test_a_winner_of_two_caches_is_refused(tmp_path):
     """A fingerprint that is not that of the recorded cache is no winner's."""
     fields = json.loads(format_best(HeadSpec(), CACHE_SPEC))

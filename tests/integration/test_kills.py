@@ -10,8 +10,10 @@ import pytest
 from embed.building.blocks import BLOCK_ROWS
 from embed.cache import open_cache
 from embed.extract import build_cache
+from embed.storage.part_folders import find_folder
 from tests.children import start
 from tests.children import wait_until
+from tests.drawn_caches import PART_BYTES
 from tests.drawn_caches import assert_equal_datasets
 from tests.drawn_caches import files_in
 from tests.drawn_caches import read_datasets
@@ -103,12 +105,20 @@ def test_kills_in_the_assembly(request_to_kill, whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_kills_while_a_cache_is_replaced(tmp_path, tiny_module_dir):
-    """Where an old cache is it stays, whole, until the new one is."""
+@pytest.mark.parametrize("max_file_bytes", [10**12, PART_BYTES])
+def test_kills_while_a_cache_is_replaced(
+    tmp_path, tiny_module_dir, max_file_bytes
+):
+    """Where an old cache is it stays, whole, until the new one is.
+
+    In one file and in parts.
+    """
     moments = random.Random(2)  # noqa: S311  No secret.
     pictures = tmp_path / "pictures"
     write_noise(pictures, num_train=300)
-    request = request_of(pictures, tiny_module_dir)
+    request = request_of(
+        pictures, tiny_module_dir, max_file_bytes=max_file_bytes
+    )
     old = build_cache(request, artifacts_dir=tmp_path / "artifacts").cache
     before = read_datasets(old.path)
     write_noise(pictures, num_train=300, seed=1)
@@ -136,6 +146,9 @@ def test_kills_while_a_cache_is_replaced(tmp_path, tiny_module_dir):
     build_cache(request, artifacts_dir=tmp_path / "artifacts")
 
     assert_equal_datasets(read_datasets(old.path), after)
+    folder = find_folder(old.path)
+    assert list(old.path.parent.glob("*.parts*")) == [folder] * bool(folder)
+    assert bool(folder) == (max_file_bytes == PART_BYTES)
 
 
 def kill_after(seconds, is_so, request, artifacts_dir):

@@ -150,6 +150,21 @@ def test_the_table_is_that_of_one_process(
 
 
 @pytest.mark.usefixtures("train_at_once")
+def test_workers_have_the_sample_of_their_chief(
+    search, start_worker, address, cache
+):
+    """Each draws it by itself, and comes to the scores of one process."""
+    alone = search(**OPTIONS, rows=40)
+
+    worker = start_worker("a", rows=40)
+    result = search(**OPTIONS, rows=40, address=address, is_overwrite=True)
+
+    assert worker.result(SECONDS).num_trials == len(result.trials)
+    assert without_seconds(result) == without_seconds(alone)
+    assert result.summary.num_images == 40 < cache.num_images["train"]
+
+
+@pytest.mark.usefixtures("train_at_once")
 def test_one_process_needs_no_server(search, monkeypatch):
     """Without workers nothing is served and nothing is started."""
     monkeypatch.setattr(chief_module, "grpc", None)

@@ -128,6 +128,12 @@ def test_all_hyperparameters_fit_into_one_picture(tmp_path):
 
 def test_every_searched_field_may_have_a_panel():
     """A new hyperparameter is not left out of the picture."""
-    same = {"batch_size", "fingerprint", "chosen_on", "others"}
+    same = {
+        "batch_size",
+        "fingerprint",
+        "chosen_on",
+        "chosen_on_rows",
+        "others",
+    }
 
     assert PANELS.keys() - {"head"} == HeadSpec.model_fields.keys() - same

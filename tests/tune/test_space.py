@@ -20,7 +20,13 @@ from tune.space import suggest_spec
 from tune.spec import OracleName
 
 NUM_DRAWN = 200
-NEVER_SEARCHED = {"batch_size", "fingerprint", "chosen_on", "others"}
+NEVER_SEARCHED = {
+    "batch_size",
+    "fingerprint",
+    "chosen_on",
+    "chosen_on_rows",
+    "others",
+}
 
 
 def draw_specs(oracle, max_epochs=60, num_views=2):

@@ -109,3 +109,24 @@ def test_a_chief_of_something_else_is_refused():
     """Another program may have a search of KerasTuner at that address."""
     with pytest.raises(PipelineError, match="Start one there"):
         check_contract(fixed(units=32), SPEC, "10.0.0.5:8000")
+
+
+@pytest.mark.parametrize(
+    ("of_chief", "of_worker", "advice"),
+    [
+        (900, None, "`--rows 900`"),
+        (900, 800, "`--rows 900`"),
+        (None, 9, "no `--rows`"),
+    ],
+)
+def test_a_worker_with_another_sample_is_refused(of_chief, of_worker, advice):
+    """Also where one of the two has none."""
+    chief, worker = (
+        SPEC.model_copy(update={"rows": rows}) for rows in (of_chief, of_worker)
+    )
+
+    with pytest.raises(PipelineError, match=f"{advice}.$") as raised:
+        check_contract(pack_contract(chief, "x"), worker, "10.0.0.5:8000")
+
+    assert f"Expected: rows={of_chief}. " in str(raised.value)
+    assert f"Received: rows={of_worker}. " in str(raised.value)

@@ -8,6 +8,7 @@ import pytest
 
 from embed.doctor.builds import check_builds
 from embed.doctor.builds import look_at_builds
+from tests.drawn_caches import PART_BYTES
 from tests.drawn_caches import write_drawn_cache
 
 
@@ -90,6 +91,24 @@ def test_a_corrupt_cache(check, caches_dir):
 
     assert found.level == "warning"
     assert f"embed verify '{path}'`" in found.advice
+
+
+def test_parts_of_no_cache(check, caches_dir):
+    """They may be large; the command that removes them is there."""
+    write_drawn_cache(caches_dir / "a.h5", max_file_bytes=PART_BYTES)
+    assert check().level == "ok"
+    folder = caches_dir / "a.h5.parts-2"
+    folder.mkdir()
+    (folder / "train-00000.h5").write_bytes(bytes(1000))
+
+    found = check()
+    with filelock.FileLock(caches_dir / "a.h5.lock"):
+        during = check()
+
+    assert found.level == "warning"
+    assert "parts of no cache, 1.0 kB: a.h5.parts-2" in found.detail
+    assert f"prune --artifacts '{caches_dir.parent}'`" in found.advice
+    assert during.level == "ok"
 
 
 def test_good_caches_are_counted(check, caches_dir):

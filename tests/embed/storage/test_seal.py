@@ -12,11 +12,12 @@ from embed.errors import StaleCacheError
 from embed.provenance import SkippedImage
 from embed.spec import SCHEMA
 from embed.splits import Selection
+from embed.storage.pieces import read_pieces
 from embed.storage.seal import DIGEST_BYTES
 from embed.storage.seal import FRAME_BYTES
 from embed.storage.seal import LENGTH_BYTES
 from embed.storage.seal import MAGIC
-from embed.storage.seal import read_pieces
+from embed.storage.seal import SCHEMA_OF_PARTS
 from embed.storage.seal import read_seal
 from embed.storage.seal import reserve_bytes
 from tests.drawn_caches import PROVENANCE
@@ -165,7 +166,7 @@ def test_a_senseless_length_is_damage(path, place, value):
     assert read(path) == (expected, [place])
 
 
-@pytest.mark.parametrize("schema", [0, 1, SCHEMA + 1])
+@pytest.mark.parametrize("schema", [0, 1, SCHEMA_OF_PARTS + 1])
 def test_another_schema_is_stale(path, schema):
     """A cache in another layout is refused before its spec is read."""
     fields = {"schema_version": schema, "field_of_another_time": 1}
@@ -263,5 +264,5 @@ def test_a_seal_with_a_field_less_is_as_good(path):
 
     write_seal_text(path, json.dumps(facts).encode().ljust(size))
 
-    assert open_cache(path).body_fault() == ""
+    assert open_cache(path).body_faults() == []
     assert len(open_cache(path).take(Selection("train"))) == 5

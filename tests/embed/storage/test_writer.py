@@ -16,11 +16,13 @@ from embed.splits import Selection
 from embed.storage.writer import FeatureRows
 from embed.storage.writer import write_cache
 from tests.drawn_caches import FEATURE_DIM
+from tests.drawn_caches import PART_BYTES
 from tests.drawn_caches import PROVENANCE
 from tests.drawn_caches import as_content
 from tests.drawn_caches import assert_equal_datasets
 from tests.drawn_caches import create_spec
 from tests.drawn_caches import draw_rows
+from tests.drawn_caches import files_in
 from tests.drawn_caches import read_datasets
 from tests.drawn_caches import write_drawn_cache
 
@@ -33,7 +35,7 @@ def _path(tmp_path):
     return path
 
 
-def write_contents(path, **contents):
+def write_contents(path, max_file_bytes=None, **contents):
     """Writes a cache of one or both splits, `SplitContent` by name."""
     write_cache(
         path,
@@ -41,6 +43,7 @@ def write_contents(path, **contents):
         provenance=PROVENANCE,
         feature_dim=FEATURE_DIM,
         splits=contents,
+        max_file_bytes=max_file_bytes,
     )
 
 
@@ -236,3 +239,91 @@ def test_any_id_comes_back(tmp_path, image_id):
     write_contents(path, train=content, test=as_content(draw_rows(1)))
 
     assert open_cache(path).image_ids("train") == ("x", image_id)
+
+
+@pytest.fixture(name="parts_path")
+def _parts_path(tmp_path):
+    """A cache of 300 training rows in two parts, and one of the test rows."""
+    path = tmp_path / "parts" / "cache.h5"
+    path.parent.mkdir()
+    write_drawn_cache(path, max_file_bytes=PART_BYTES)
+    return path
+
+
+def assert_parts_untouched(path, before):
+    """The old file and its parts are the cache, and nothing else is there."""
+    assert files_in(path.parent) == ["cache.h5", "cache.h5.parts"]
+    assert_equal_datasets(read_datasets(path), before)
+    assert len(open_cache(path).take(Selection("train"))) == 300
+
+
+@pytest.mark.parametrize("cuts", [(7, 290), (0, 0, 300), range(1, 300)])
+def test_pieces_show_in_no_part(path, tmp_path, cuts):
+    """Wherever they are cut, parts hold what a single file holds."""
+    other = tmp_path / "other.h5"
+
+    write_drawn_cache(other, cuts=cuts, max_file_bytes=PART_BYTES)
+
+    assert_equal_datasets(read_datasets(other), read_datasets(path))
+
+
+@pytest.mark.parametrize("call", ["pwrite", "fsync", "replace"])
+def test_parts_that_fail_leave_the_old_cache(parts_path, monkeypatch, call):
+    """Its own parts are untouched, and of the new ones nothing is left."""
+    before = read_datasets(parts_path)
+
+    def fail(*arguments, **options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        write_drawn_cache(parts_path, num_train=270, max_file_bytes=PART_BYTES)
+
+    monkeypatch.undo()
+    assert caught.value.filename
+    assert_parts_untouched(parts_path, before)
+
+
+def test_parts_that_have_no_room_are_found_before_any_row_is_read(
+    parts_path, monkeypatch
+):
+    """All of them are asked for, and the one that is too much is named."""
+    before = read_datasets(parts_path)
+    allocate = os.posix_fallocate
+    num_calls = 0
+
+    def allocate_some(descriptor, offset, num_bytes):
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls == 5:  # The space of the second part.
+            raise OSError(errno.ENOSPC, "No space left on device")
+        allocate(descriptor, offset, num_bytes)
+
+    def read():
+        raise AssertionError("read before there was room")
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate_some)
+    content = dataclasses.replace(as_content(draw_rows(300)), read=read)
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_contents(parts_path, train=content, max_file_bytes=PART_BYTES)
+
+    monkeypatch.undo()
+    assert caught.value.filename.endswith("cache.h5.parts-2/train-00001.h5")
+    assert_parts_untouched(parts_path, before)
+
+
+@pytest.mark.parametrize("max_file_bytes", [None, PART_BYTES])
+def test_a_cache_that_replaces_another_takes_its_parts_away(
+    parts_path, max_file_bytes
+):
+    """And those that a kill left, when the new file is in its place."""
+    leftover = parts_path.with_name("cache.h5.parts-2")
+    leftover.mkdir()
+    (leftover / "train-00000.h5").touch()
+
+    write_drawn_cache(parts_path, num_train=5, max_file_bytes=max_file_bytes)
+
+    names = [] if max_file_bytes is None else ["cache.h5.parts-3"]
+    assert files_in(parts_path.parent) == ["cache.h5", *names]
+    open_cache(parts_path).take(Selection("train"))

@@ -10,6 +10,8 @@ from embed.console import Console
 from embed.upkeep.listing import describe
 from embed.upkeep.listing import draw_table
 from embed.upkeep.listing import list_caches
+from tests.drawn_caches import PART_BYTES
+from tests.drawn_caches import write_drawn_cache
 from tests.noise_pictures import request_of
 from tests.noise_pictures import write_noise
 from tests.stopping_console import StoppingConsole
@@ -40,6 +42,7 @@ def test_describe_is_the_whole_provenance(tiny_cache):
     assert facts["num_images"] == {"train": 30, "test": 12}
     assert (facts["num_views"], facts["feature_dim"]) == (2, 4)
     assert facts["num_bytes"] == tiny_cache.path.stat().st_size
+    assert facts["num_files"] == 1
     assert facts["spec"]["class_names"] == ["cat", "dog", "été"]
     assert facts["provenance"]["engine"] == "tensorflow"
     assert facts["provenance"]["num_oriented"] == 0
@@ -67,6 +70,23 @@ def test_every_file_has_a_row(tiny_cache, tmp_path):
     assert "--overwrite" in unusable["error"]
     assert unfinished["num_bytes"] == 5
     assert all(row["age_seconds"] >= 0 for row in rows)
+
+
+def test_the_size_of_a_cache_in_parts_is_that_of_its_files(tmp_path):
+    """Also when one is missing, and the cache is of no use."""
+    path = tmp_path / "caches" / "parts.h5"
+    path.parent.mkdir()
+    write_drawn_cache(path, max_file_bytes=PART_BYTES)
+    files = sorted(path.parent.rglob("*.h5"))
+    sizes = [file.stat().st_size for file in files]
+
+    (whole,) = list_caches(tmp_path)
+    files[-1].unlink()
+    (damaged,) = list_caches(tmp_path)
+
+    assert (whole["status"], whole["num_bytes"]) == ("complete", sum(sizes))
+    assert damaged["status"] == "unusable"
+    assert damaged["num_bytes"] == sum(sizes[:-1])
 
 
 def test_an_unfinished_build_says_how_far_it_came(unfinished, tmp_path):

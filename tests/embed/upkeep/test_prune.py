@@ -1,6 +1,7 @@
 """Tests for `embed.upkeep.prune`."""
 
 import json
+import shutil
 
 import pytest
 
@@ -8,13 +9,18 @@ from embed.artifacts import claim_cache
 from embed.building.folder import PLACE
 from embed.building.lock import lock_build
 from embed.cache import open_cache
+from embed.disk import count_bytes
 from embed.errors import PipelineError
+from embed.storage.part_folders import measure_cache
 from embed.upkeep.prune import plan_prune
 from embed.upkeep.prune import remove
+from tests.drawn_caches import PART_BYTES
 from tests.drawn_caches import create_spec
 from tests.drawn_caches import files_in
 from tests.drawn_caches import write_drawn_cache
 from tests.drawn_caches import write_unlabelled_cache
+
+USED_STAMPS = ["used.h5.stamps"]
 
 
 @pytest.fixture(name="caches_dir")
@@ -28,9 +34,9 @@ def _caches_dir(tmp_path):
 def _write(caches_dir):
     """Writes a cache by name, and its stamps; returns its spec."""
 
-    def write(name, num_train):
+    def write(name, num_train, **options):
         path = caches_dir / name
-        write_drawn_cache(path, num_train=num_train)
+        write_drawn_cache(path, num_train=num_train, **options)
         path.with_name(f"{name}.stamps").write_bytes(bytes(10))
         return create_spec(num_train)
 
@@ -255,6 +261,55 @@ def test_remove_does_what_was_planned(write, record, caches_dir, tmp_path):
 
     assert files_in(caches_dir) == ["used.h5", "used.h5.stamps"]
     remove(pruning)
+
+
+def test_parts_go_and_stay_with_their_cache(
+    write, plan, record, caches_dir, tmp_path
+):
+    """Of a cache that goes, and of none; not those of one that stays."""
+    spec = write("used.h5", 3, max_file_bytes=PART_BYTES)
+    write("unused.h5", 4, max_file_bytes=PART_BYTES)
+    record("runs/one/run.json", {"cache_spec": spec.model_dump(mode="json")})
+    for name in ("used.h5.parts-2", "gone.h5.parts"):
+        (caches_dir / name).mkdir()
+        (caches_dir / name / "train-00000.h5").write_bytes(b"half")
+
+    pruning = plan_prune(tmp_path / "artifacts", takes_unfinished=False)
+
+    gone = ["unused.h5", "unused.h5.parts", "unused.h5.stamps"]
+    left = ["gone.h5.parts", "used.h5.parts-2"]
+    assert names(pruning.removed) == sorted(gone + left)
+    (kept,) = pruning.kept
+    assert kept.num_bytes == measure_cache(caches_dir / "used.h5")
+    before = sum(map(count_bytes, caches_dir.iterdir()))
+    remove(pruning)
+    assert files_in(caches_dir) == ["used.h5", "used.h5.parts", *USED_STAMPS]
+    after = sum(map(count_bytes, caches_dir.iterdir()))
+    assert before - after == pruning.num_bytes
+    open_cache(caches_dir / "used.h5")
+
+
+def test_parts_that_are_being_written_stay(write, plan, caches_dir, quiet):
+    """No cache refers to them yet."""
+    (caches_dir / "a.h5.parts").mkdir()
+
+    with lock_build(caches_dir / "a.h5", is_waiting=False, console=quiet):
+        during = plan(takes_unfinished=True)
+
+    assert during == ([], [])
+    assert plan() == (["a.h5.parts"], [])
+
+
+def test_the_parts_of_a_copy_stay(write, plan, record, caches_dir):
+    """Two files may have their features in one folder."""
+    spec = write("a.h5", 3, max_file_bytes=PART_BYTES)
+    write("b.h5", 4)
+    shutil.copy(caches_dir / "a.h5", caches_dir / "copy.h5")
+    record("runs/one/run.json", {"cache_spec": spec.model_dump(mode="json")})
+
+    removed, kept = plan()
+
+    assert (removed, kept) == (["b.h5", "b.h5.stamps"], ["a.h5", "copy.h5"])
 
 
 def test_what_goes_is_counted_and_said(write, tmp_path, caches_dir):

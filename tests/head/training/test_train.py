@@ -213,6 +213,20 @@ def test_a_stream_trains_the_same_head(draw_cache, tmp_path, changes):
             assert streamed.history[name] == pytest.approx(values, rel=1e-5)
 
 
+def test_a_cache_in_parts_trains_the_same_head(draw_cache, tmp_path):
+    """Streamed from four files or held in memory of one, to the bit."""
+    parts, single = (
+        draw_cache(tmp_path / name, num_train=700, max_file_bytes=size)
+        for name, size in (("parts.h5", 24_576), ("single.h5", None))
+    )
+    rows = RowStream(parts, Selection("train"), memory_limit=5000)
+
+    streamed, held = train(rows), train(single.take(Selection("train")))
+
+    assert len(parts.files.list_sizes()) == 5
+    np.testing.assert_array_equal(weights_of(streamed), weights_of(held))
+
+
 def test_a_stream_learns_from_classes_that_are_sorted(draw_cache, tmp_path):
     """No chunk of a folder, which is in order of class, has one class alone."""
     cache = draw_cache(
