@@ -7,7 +7,7 @@ streamed at a memory limit below its size. Each step is a process of its own
 whose peak memory is read by another. The figure to quote is the largest peak:
 a table row that grows with the features would be a fault.
 
-It takes 16 GB of disk and some ten minutes, and is no part of `make bench`:
+It takes 16 GB of disk and five minutes, and is no part of `make bench`:
 
     python -m benchmarks.rows --folder /a/disk/with/room
 """

@@ -121,9 +121,9 @@ def sample_strata(
     """Returns rows of every stratum, each of which keeps its share, ascending.
 
     In each stratum the rows of smallest hash come first. One row of each is
-    taken; then they are dealt like seats by the method of Sainte-Lague, the
-    next to the stratum that is owed most. So a larger sample holds every row
-    of a smaller one.
+    taken; then rows are dealt like seats by the method of Sainte-Laguë, the
+    next one to the stratum that is owed most. So a larger sample holds every
+    row of a smaller one.
 
     Args:
         image_ids: Ids, of which and the strata the rows depend alone.

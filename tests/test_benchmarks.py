@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from benchmarks import accuracy
 from benchmarks import measure
+from benchmarks import rows
 from benchmarks import views
 from benchmarks.machine import describe_machine
 from benchmarks.machine import list_versions
@@ -115,6 +117,23 @@ def test_drawn_pictures_are_a_dataset(tmp_path):
 def test_every_benchmark_of_the_makefile_starts(name):
     """`make bench` finds each of them, and they import what there is."""
     assert "--rounds" in run_benchmark(name, "--help")
+
+
+def test_rows_of_drawn_blocks_are_a_cache(tmp_path, monkeypatch):
+    """A build takes all of them over, in both layouts, and reads no picture."""
+    monkeypatch.setattr(rows, "NUM_TEST", 100)
+    monkeypatch.setattr(rows, "NUM_PARTS", 2)
+    rows.write_blocks(tmp_path, 700)
+    num_files = []
+
+    for way in (rows.ONE, rows.PARTS):
+        path = tmp_path / f"{way}.h5"
+        shutil.copytree(tmp_path / "blocks", f"{path}.building")
+        num_files.append(rows.assemble(path, 700)["num_files"])
+        rows.verify(path)
+
+    rows.compare(tmp_path)
+    assert num_files == [1, 5]
 
 
 @pytest.mark.slow

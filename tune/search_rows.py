@@ -62,13 +62,8 @@ class SearchRows:
 
     def describe(self) -> str:
         """Returns how many there are, in words."""
-        num_train, num_val = (
-            sum(map(_count, selections))
-            for selections in (
-                [split.train for split in self.splits],
-                [split.val for split in self.splits],
-            )
-        )
+        num_train = sum(_count(split.train) for split in self.splits)
+        num_val = sum(_count(split.val) for split in self.splits)
         text = f"{num_train:,} training and {num_val:,} validation images"
         if self._spec.folds > 1:
             text = f"{num_val:,} images in {self._spec.folds} folds"

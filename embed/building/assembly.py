@@ -1,7 +1,6 @@
 """From known rows to the finished file of a cache."""
 
 import functools
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
 from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
+from embed.building.folder import finish_blocks
 from embed.building.folder import read_place
 from embed.building.lock import is_being_built
 from embed.building.parents import BlocksParent
@@ -175,28 +175,31 @@ class Assembly:
         )
         return cache
 
-    def remove_used_up(self, folder: Path) -> None:
+    def remove_used_up(self, folder: Path, console: Console) -> None:
         """Removes builds that were cut off, all of whose rows are used.
 
         A build whose bad pictures were taken away goes on under another name;
         one that holds any other row, or view, is kept.
+
+        Args:
+            folder: Of the caches that they were to become.
+            console: Told what cannot be removed.
         """
+        builds = {read_place(d): d for d in folder.glob(f"*{BUILDING}")}
         for number, parent in enumerate(self._plan.parents):
+            build_dir = builds.get(parent.path)
             if (
                 isinstance(parent, BlocksParent)
-                and isinstance(parent.path, Path)
-                and parent.path.parent == folder
-                and parent.path.name.endswith(BUILDING)
-                and read_place(parent.path) == parent.path
+                and build_dir is not None
                 and set(parent.views) <= set(self._plan.views)
                 and all(
                     int((plan.parents == number).sum())
                     == len(parent.known(split).image_ids)
                     for split, plan in self._plan.splits.items()
                 )
-                and not is_being_built(cache_path_of(parent.path))
+                and not is_being_built(cache_path_of(build_dir))
             ):
-                shutil.rmtree(parent.path, ignore_errors=True)
+                finish_blocks(build_dir, parent.path, console)
 
     def _read(self, split: str) -> Iterator[FeatureRows]:
         """Yields rows for the file, some hundreds at a time."""

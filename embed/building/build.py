@@ -221,7 +221,7 @@ class Build:
             self._request.max_file_bytes,
         )
         finish_blocks(self._build_dir, self._blocks_dir, console)
-        assembly.remove_used_up(self._path.parent)
+        assembly.remove_used_up(self._path.parent, console)
         return cache
 
     def _plan(self, *, is_checked: bool = False) -> Plan:

@@ -87,14 +87,15 @@ class PartFiles:
         """Reads some rows, unchecked, into an array of as many.
 
         Raises:
-            FileNotFoundError: If a part is not there.
+            OSError: If a part is not there.
         """
         column = self.parted.columns[split]
         for part, places, of_part in self._divide(split, rows):
             target = into[places] if isinstance(places, slice) else None
             with self._use(part) as descriptor:
-                if descriptor is None:
-                    raise FileNotFoundError(errno.ENOENT, part.name)
+                if descriptor is None:  # It was there a moment ago.
+                    path = str(self.folder / part.name)
+                    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
                 found = read_column(
                     descriptor, column.column_of(part), of_part, target
                 )

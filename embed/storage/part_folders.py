@@ -49,6 +49,9 @@ def cache_path_of_parts(folder: Path) -> Path:
 def find_folder(path: Path) -> Path | None:
     """Returns the folder of parts that a cache refers to, if it has one.
 
+    Returns:
+        Its real path, whatever links lead there.
+
     Raises:
         PipelineError: If the file does not say.
         OSError: If it cannot be opened.
@@ -99,7 +102,8 @@ def find_leftovers(
         if path in besides or not path.is_file():
             continue
         try:
-            found -= {find_folder(path)}
+            referred = find_folder(path)
+            found = {f for f in found if f.resolve() != referred}
         except (PipelineError, OSError):
             found = {f for f in found if cache_path_of_parts(f) != path}
     return sorted(found)

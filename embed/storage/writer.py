@@ -124,8 +124,10 @@ def write_cache(
             sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
-        # Those of the old cache, or the new ones where this has failed.
-        remove_leftovers_of(path)
+        # Those of the old cache, or the new ones where this has failed; what
+        # the disk does not let go of is left to `embed prune`.
+        with contextlib.suppress(OSError):
+            remove_leftovers_of(path)
 
 
 def _write_file(

@@ -161,11 +161,18 @@ def remove(pruning: Pruning) -> None:
     """Removes what a pruning says."""
     for entry in pruning.removed:
         if is_parts_folder(entry.path):
-            remove_folder(entry.path)
+            _remove_parts(entry.path)
         elif entry.path.is_dir():
             shutil.rmtree(entry.path)
         else:
             entry.path.unlink(missing_ok=True)
+
+
+def _remove_parts(folder: Path) -> None:
+    """Removes parts, unless a build has begun to write there since."""
+    is_being_written = is_being_built(cache_path_of_parts(folder))
+    if not is_being_written and folder in find_leftovers(folder.parent):
+        remove_folder(folder)
 
 
 def _judge_cache(path: Path, referred: set[str]) -> tuple[str, bool]:

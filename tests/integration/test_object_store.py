@@ -2,21 +2,30 @@
 
 import dataclasses
 import json
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from embed.building.blocks import Block
+from embed.building.blocks import BlockKey
+from embed.building.blocks import read_block
+from embed.building.blocks import write_block
 from embed.building.folder import build_dir_of
+from embed.building.place import open_blocks_dir
 from embed.building.remote import _share
 from embed.console import Console
+from embed.errors import BadImagesError
 from embed.errors import CorruptCacheError
 from embed.errors import StorageError
 from embed.extract import build_cache
 from embed.upkeep.listing import list_caches
 from tests.conftest import draw_picture
 from tests.drawn_caches import assert_equal_datasets
+from tests.drawn_caches import create_spec
 from tests.drawn_caches import files_in
 from tests.drawn_caches import read_datasets
 from tests.stopping_console import StoppingConsole
@@ -65,9 +74,16 @@ def _build(tiny_request, path, tmp_path):
     Takes fields of the request and options of `build_cache` by name.
     """
 
-    def build(*, blocks=PLACE, console=None, is_overwrite=False, path=path):
+    def build(
+        *,
+        blocks=PLACE,
+        console=None,
+        is_overwrite=False,
+        path=path,
+        **fields,
+    ):
         return build_cache(
-            dataclasses.replace(tiny_request, blocks=blocks),
+            dataclasses.replace(tiny_request, blocks=blocks, **fields),
             artifacts_dir=tmp_path / "artifacts",
             cache_path=path,
             is_overwrite=is_overwrite,
@@ -116,6 +132,18 @@ def test_a_store_makes_no_difference(store, build, local, path):
     assert sum(p.endswith(".npz") for p in puts) == 2
 
 
+@pytest.mark.slow
+def test_workers_write_to_the_store_themselves(store, build, local):
+    """Their rows are those of one process that knows no store."""
+    result = build(num_workers=2)
+
+    assert result.num_computed == NUM_VIEWS
+    assert_equal_datasets(read_datasets(result.cache.path), local)
+    puts = [p for method, p in store.requests if method == "PUT"]
+    assert sum(p.endswith(".npz") for p in puts) == 2
+    assert store.names() == []
+
+
 def test_an_interrupted_build_goes_on_from_the_store(store, build, local, path):
     """What is there is not computed again; the driver's own files are here."""
     interrupt(build)
@@ -137,15 +165,45 @@ def test_an_interrupted_build_goes_on_from_the_store(store, build, local, path):
     assert store.names() == []
 
 
-def test_all_that_is_there_is_fetched_twice_at_most(store, build):
-    """Once to see that it is whole, and once to write the cache."""
-    interrupt(build)
+def test_a_build_without_its_bad_pictures_uses_up_the_blocks(
+    store, build, picture_folder, tmp_path
+):
+    """Each is fetched once for the plan and once for the cache, and removed."""
+    bad = picture_folder / "train" / "cat" / "bad.png"
+    bad.write_bytes(b"")
+    path = tmp_path / "there" / "first.h5"
+    with pytest.raises(BadImagesError):
+        build(path=path)
+    bad.unlink()
     store.requests.clear()
 
-    build()
+    result = build()
 
-    gets = [p for method, p in store.requests if method == "GET"]
-    assert sum(p.endswith("train/00000000.npz") for p in gets) <= 3
+    assert result.num_computed == 0
+    gets = [p for m, p in store.requests if m == "GET" and p.endswith(".npz")]
+    assert len(gets) == 2 * len({*gets}) == 4
+    assert store.names() == []
+    assert not build_dir_of(path).exists()
+
+
+def test_a_block_is_written_by_another_process(store, path):
+    """All that it needs is the path, and credentials in its variables."""
+    blocks_dir = open_blocks_dir(PLACE, path, create_spec())
+    key = BlockKey("train", 0, 0, 2)
+    block = Block(
+        image_ids=np.array([b"a", b"b"]),
+        features=np.ones((2, 1, 3), np.float32),
+        content_digests=np.zeros((2, 32), np.uint8),
+        is_oriented=np.zeros(2, bool),
+        stamps=np.zeros((2, 3), np.int64),
+    )
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        pool.submit(write_block, block, key.path_in(blocks_dir)).result()
+
+    found = read_block(key.path_in(blocks_dir))
+
+    np.testing.assert_array_equal(found.features, block.features)
 
 
 @pytest.mark.parametrize("size", [0, 100, 2000])
@@ -184,15 +242,14 @@ def test_nothing_that_is_not_ours_is_removed(store, build):
 def test_a_dataset_that_grew_takes_over_from_the_store(
     store, build, picture_folder
 ):
-    """Blocks of a build of fewer pictures are of use, and stay there."""
+    """Blocks of a build of fewer pictures are of use, and go when all are."""
     interrupt(build)
-    names = store.names()
     add_picture(picture_folder)
 
     result = build()
 
     assert result.num_computed == NUM_VIEWS - TRAIN_VIEWS + 2
-    assert store.names() == names
+    assert store.names() == []
 
 
 def test_two_builds_of_the_same_do_not_mix(store, build, tmp_path):

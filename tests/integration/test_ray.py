@@ -125,7 +125,7 @@ def test_a_node_that_is_killed_costs_nothing_but_time(
     assert 0 < num_blocks < 6
     result = json.loads(stdout)
     assert result["num_computed"] == NUM_VIEWS
-    assert "2 workers on Ray of 1 CPU threads each" in stderr
+    assert "2 workers on Ray of 1 CPU thread each" in stderr
     assert_equal_datasets(read_datasets(tmp_path / result["cache"]), whole)
 
 

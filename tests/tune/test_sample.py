@@ -1,5 +1,6 @@
 """Tests for `tune.sample`."""
 
+import hashlib
 import re
 
 import numpy as np
@@ -134,12 +135,19 @@ def test_as_many_rows_as_there_are_are_no_sample(cache, divide):
     assert len(train.rows) + len(val.rows) == NUM_TRAIN
 
 
-def test_a_search_on_all_is_called_what_it_was(cache):
-    """Its text does not know of samples, and one without them is read."""
-    spec = SearchSpec.of(cache, **OPTIONS)
+def test_a_search_of_before_there_were_samples_is_found():
+    """Its digest, which is in the name of its folder, is what it was."""
+    text = (
+        '{"fingerprint": "f", "folds": 1, "keras_tuner": "1.4.8", '
+        '"max_epochs": 4, "max_trials": 5, "oracle": "random", "parallel": 3, '
+        '"pictures_digest": "d", "seed": 0, "space_version": 2}'
+    )
 
-    assert "rows" not in spec.to_json()
-    assert SearchSpec.model_validate_json(spec.to_json()) == spec
+    spec = SearchSpec.model_validate_json(text)
+
+    assert spec.rows is None
+    assert spec.to_json() == text
+    assert spec.digest() == hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 @pytest.mark.parametrize("folds", [1, 3])

@@ -28,6 +28,8 @@ from embed.building.runners.order import UnitReport
 from embed.building.runners.order import WorkOrder
 from embed.building.runners.runner import Work
 from embed.building.runners.with_workers import RunnerWithWorkers
+from embed.building.runners.with_workers import describe_threads
+from embed.building.runners.with_workers import describe_workers
 from embed.console import Console
 from embed.console import command
 from embed.devices import GPUS_VARIABLE
@@ -103,12 +105,8 @@ class ProcessRunner(RunnerWithWorkers):
 
     def describe(self) -> str:
         """Returns how many workers there are, and what each has."""
-        num_threads = min(map(len, self._cores))
-        threads = "thread" if num_threads == 1 else "threads"
-        return (
-            f" in {len(self._cores)} workers of {num_threads} CPU {threads} "
-            "each"
-        )
+        share = describe_threads(min(map(len, self._cores)))
+        return describe_workers(len(self._cores), share)
 
     def start(self) -> str:
         """Starts the workers, and has the first one choose the engine."""

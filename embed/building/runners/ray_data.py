@@ -28,6 +28,8 @@ from embed.building.runners.order import Failure
 from embed.building.runners.order import UnitReport
 from embed.building.runners.runner import Work
 from embed.building.runners.with_workers import RunnerWithWorkers
+from embed.building.runners.with_workers import describe_threads
+from embed.building.runners.with_workers import describe_workers
 from embed.building.runners.worker import BlockWorker
 from embed.building.runners.worker import answer
 from embed.console import Console
@@ -66,12 +68,11 @@ class RayRunner(RunnerWithWorkers):
 
     def describe(self) -> str:
         """Returns how many workers there are, and what each has."""
-        gpus = self._work.request.gpus_per_worker
-        share = f"{gpus:g} GPUs and " if gpus else ""
-        return (
-            f" in {self._num_workers} workers on Ray of {share}"
-            f"{self._num_cpus} CPU threads each"
-        )
+        gpus, share = self._work.request.gpus_per_worker, ""
+        if gpus:
+            share = f"{gpus:g} GPU{'s' if gpus > 1 else ''} and "
+        share += describe_threads(self._num_cpus)
+        return describe_workers(self._num_workers, share, " on Ray")
 
     def start(self) -> str:
         """Has one worker choose the engine by the first good pictures."""

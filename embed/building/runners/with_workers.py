@@ -16,6 +16,24 @@ from embed.console import Console
 from embed.engines import list_candidates
 
 
+def describe_workers(num_workers: int, share: str, place: str = "") -> str:
+    """Returns ` in 2 workers of 1 CPU thread each`, for the end of a sentence.
+
+    Args:
+        num_workers: How many there are.
+        share: What each has.
+        place: Where they are, e.g. `" on Ray"`.
+    """
+    if num_workers == 1:
+        return f" in one worker{place} of {share}"
+    return f" in {num_workers} workers{place} of {share} each"
+
+
+def describe_threads(num_threads: int) -> str:
+    """Returns `1 CPU thread` or `2 CPU threads`."""
+    return f"{num_threads} CPU thread{'s' if num_threads > 1 else ''}"
+
+
 class RunnerWithWorkers(Runner):
     """Hands out blocks, and takes what comes back.
 

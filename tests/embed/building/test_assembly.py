@@ -182,7 +182,7 @@ def test_a_build_of_which_all_is_used_is_removed(tmp_path):
     """It went on under another name; its blocks are in the cache."""
     parent = write_blocks(tmp_path / "old.h5.building", IDS)
 
-    assemble(parent).remove_used_up(tmp_path)
+    assemble(parent).remove_used_up(tmp_path, QUIET)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -197,7 +197,7 @@ def test_a_build_that_holds_more_is_kept(tmp_path, image_ids, views):
     parent = write_blocks(tmp_path / "old.h5.building", image_ids, views)
     rest = FakeParent(1, IDS, BOTH)
 
-    assemble(parent, rest).remove_used_up(tmp_path)
+    assemble(parent, rest).remove_used_up(tmp_path, QUIET)
 
     assert files_in(tmp_path) == ["old.h5.building"]
 
@@ -206,7 +206,7 @@ def test_a_build_elsewhere_is_kept(tmp_path):
     """What lies in another folder is another's to remove."""
     parent = write_blocks(tmp_path / "there" / "old.h5.building", IDS)
 
-    assemble(parent).remove_used_up(tmp_path)
+    assemble(parent).remove_used_up(tmp_path, QUIET)
 
     assert files_in(tmp_path / "there") == ["old.h5.building"]
 
@@ -217,6 +217,6 @@ def test_a_build_that_goes_on_is_kept(tmp_path):
     assembly = assemble(parent)
 
     with lock_build(tmp_path / "old.h5", is_waiting=False, console=QUIET):
-        assembly.remove_used_up(tmp_path)
+        assembly.remove_used_up(tmp_path, QUIET)
 
     assert files_in(tmp_path) == ["old.h5.building"]

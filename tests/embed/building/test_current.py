@@ -176,5 +176,7 @@ def test_find_rows():
     rows = find_rows(("a", "b", "c"), ["c", "x", "a", "c"])
 
     assert rows.tolist() == [2, -1, 0, 2]
+    assert find_rows(("a", "b"), ["a", "b"]).tolist() == [0, 1]
+    assert find_rows(("a", "b"), ["b", "a"]).tolist() == [1, 0]
     assert find_rows((), ["a"]).tolist() == [-1]
     assert find_rows(("a",), []).tolist() == []

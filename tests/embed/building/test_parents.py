@@ -251,3 +251,24 @@ def test_a_block_rewritten_meanwhile_is_told(build_dir):
         parent.read("train", np.array([0]))
 
     assert path.exists()
+
+
+@pytest.mark.parametrize("is_checked", [False, True])
+def test_features_are_read_once_where_all_blocks_were_checked(
+    build_dir, is_checked
+):
+    """Damage is found in time, or when the rows are taken; never missed."""
+    block = build_dir / "train" / "00000002.npz"
+    data = block.read_bytes()
+    features = draw_rows(600).features[512:600].tobytes()
+    start = data.index(features)
+    change_bytes(block, start, start + len(features), flip_a_bit)
+    parent = BlocksParent(build_dir, VIEWS, is_checked=is_checked)
+
+    known = parent.known("train")
+
+    assert len(known.image_ids) == (344 if is_checked else 256)
+    assert len(parent.read("train", np.arange(256))) == 256
+    if is_checked:
+        with pytest.raises(CorruptCacheError, match="computes what it cannot"):
+            parent.read("train", np.arange(300))

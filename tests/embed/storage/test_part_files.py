@@ -95,7 +95,7 @@ def test_a_part_that_is_gone_is_zeros_for_who_checks(files):
     assert found[0].any()
     assert not found[1].any()
     assert not files.are_untouched("train", rows)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OSError, match=r"train-00003\.h5"):
         files.fill("train", rows, np.empty((2, 2, 4), np.float32))
     assert files.describe("train", 3 * 256).endswith(
         "train-00003.h5, which is missing"

@@ -1,6 +1,7 @@
 """Tests for `embed.storage.part_folders`."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,22 @@ def test_folders_that_no_cache_refers_to_are_found(path):
         path.with_name("cache.h5.parts"),
         *(mine, other),
     ]
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_folders_are_found_from_any_place(path, monkeypatch, is_linked):
+    """Where caches lie may be said from here, or by a link."""
+    monkeypatch.chdir(path.parent.parent)
+    folder = Path(path.parent.name)
+    if is_linked:
+        link = Path(f"{folder}-link")
+        link.symlink_to(folder)
+        folder = link
+    leave(path, "cache.h5.parts-2")
+
+    assert find_leftovers(folder) == [folder / "cache.h5.parts-2"]
+    remove_leftovers_of(folder / path.name)
+    assert files_in(path.parent) == ["cache.h5", "cache.h5.parts"]
 
 
 def test_a_cache_that_was_renamed_keeps_its_parts(path):

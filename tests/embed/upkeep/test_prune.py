@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -286,6 +287,19 @@ def test_parts_go_and_stay_with_their_cache(
     assert files_in(caches_dir) == ["used.h5", "used.h5.parts", *USED_STAMPS]
     after = sum(map(count_bytes, caches_dir.iterdir()))
     assert before - after == pruning.num_bytes
+    open_cache(caches_dir / "used.h5")
+
+
+def test_parts_stay_where_artifacts_are_named_from_here(
+    write, record, caches_dir, tmp_path, monkeypatch
+):
+    """The default is a folder below the one that a command runs in."""
+    spec = write("used.h5", 3, max_file_bytes=PART_BYTES)
+    record("runs/one/run.json", {"cache_spec": spec.model_dump(mode="json")})
+    monkeypatch.chdir(tmp_path)
+
+    remove(plan_prune(Path("artifacts"), takes_unfinished=True))
+
     open_cache(caches_dir / "used.h5")
 
 

@@ -177,7 +177,9 @@ def test_the_table_is_of_the_search_that_chose_the_head(
             "2,b,failed,,,,x\n"
         )
         (folder / "search.json").write_text(
-            json.dumps({"seconds": 5.0, "spec": {"oracle": "random"}})
+            json.dumps(
+                {"seconds": 5.0, "spec": {"oracle": "random", "rows": 1234}}
+            )
         )
         (folder / BEST).write_text(spec.model_dump_json())
 
@@ -185,6 +187,7 @@ def test_the_table_is_of_the_search_that_chose_the_head(
 
     assert "this-trial" in text["search"]
     assert "75.00%" in text["search"]
+    assert "pictures of a sample of 1,234, in 5.0 s" in text["search"]
     assert "fingerprint" not in text["search"]
     assert "Search, 3 epochs" in text["cost"]
     assert "other" not in text["search"]
