@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.commands import command_of_ours
+from benchmarks.fleet import Work
 from benchmarks.measure import Values
-from benchmarks.simulation import Work
 from benchmarks.with_keras import HANDLE
 from benchmarks.with_keras import IMAGE_SIDE
 from benchmarks.with_keras import request_backbone
@@ -33,21 +33,16 @@ from embed.devices import num_cpu_threads
 ROOT = Path(__file__).parents[1]
 ENGINE = "litert"
 START_RAY = """
-import logging
-logging.getLogger("ray").setLevel(logging.ERROR)
-import ray, ray.data
-ray.init(
-    address="local",
-    include_dashboard=False,
-    log_to_driver=False,
-    logging_level=logging.ERROR,
-)
+from embed.building.runners.cluster import connect
+import ray.data
+connect(None)
 ray.get(ray.remote(max_calls=1)(lambda: None).remote())
 class Pass:
     def __call__(self, batch):
         return batch
 context = ray.data.DataContext.get_current()
 context.enable_progress_bars = False
+context.enable_operator_progress_bars = False
 pool = ray.data.ActorPoolStrategy(size=1)
 ray.data.from_items([{"item": 0}]).map_batches(Pass, compute=pool).take_all()
 ray.shutdown()
