@@ -255,7 +255,6 @@ def describe_plan(plan: Plan, rates: Rates, times: Times) -> dict[str, str]:
         "of these in blocks": f"{times.utilisation:.0%}",
         "pictures, TB": f"{plan.num_images * rates.picture_bytes / TERA:,.2f}",
         "read, GB/s": f"{reading / GIGA:,.3f}",
-        "decoded, images/s": f"{processors * plan.images_a_second(rates):,.0f}",
         "blocks": f"{plan.num_builds * work.num_blocks:,}",
         "block files at once": f"{plan.num_lanes * work.num_blocks:,}",
         "blocks at once, TB": f"{at_once:,.3f}",
