@@ -86,7 +86,7 @@ class Build:
         self.num_decoded = 0
         self.seconds: dict[str, float] = {}
         self._last_seconds: dict[str, float] = {}  # Of the last attempt.
-        self._workers = ""  # Of the last attempt, in words.
+        self._devices = ""  # Of the last attempt, in words.
 
     def finish(self, console: Console) -> FeatureCache:
         """Computes what nobody knows and writes the cache.
@@ -141,7 +141,7 @@ class Build:
             console.say(warning)
         with create_runner(work, clock, console) as runner:
             engine = runner.start()
-            self._workers = runner.describe()
+            self._devices = runner.devices()
             journal = Journal(self._build_dir, engine, name_caches(plan))
             console.say(
                 f"Embedding {to_do:,} views of "
@@ -202,7 +202,7 @@ class Build:
                 max_pixels=max(self._request.max_pixels, assembly.max_pixels),
                 created=now(),
                 host=host_name(),
-                devices=prepare_devices().describe() + self._workers,
+                devices=self._devices or prepare_devices().describe(),
                 versions=installed_versions(),
                 seconds=self._last_seconds,
                 skipped=assembly.skipped,

@@ -25,6 +25,12 @@ def check_runner(request: BuildRequest) -> None:
                 "'headstart[distributed]'`, here and on each machine of the "
                 "cluster, or use this machine alone with `--workers N`."
             )
+        gpus = request.gpus_per_worker
+        if gpus > 1 and gpus != int(gpus):
+            raise RunnerError(
+                f"A worker cannot have {gpus:g} GPUs. Expected: a whole number "
+                "of them, or a part of one. Give such a `--gpus-per-worker`."
+            )
         from embed.building.runners.cluster import require_answer
 
         require_answer(request.address)

@@ -31,6 +31,8 @@ class Machine:
     num_gpus: float
 
 
+# Of all cores: a small head node among large machines is left out.
+USED_SHARE = 0.8
 AUTO = "auto"  # The address of the cluster that runs on this machine.
 
 
@@ -101,12 +103,12 @@ def list_machines() -> list[Machine]:
 def divide_cluster(
     machines: Sequence[Machine], num_workers: int | None, gpus_each: float
 ) -> tuple[int, int]:
-    """Divides a cluster among workers.
+    """Divides a cluster among workers of one size.
 
     Args:
         machines: What there is.
-        num_workers: How many are wanted; default: one a machine, or as many
-            as there are GPUs for.
+        num_workers: How many are wanted; default: as many as there are GPUs
+            for, or few large ones that leave few cores over.
         gpus_each: GPUs of each worker, 0 for none.
 
     Returns:
@@ -115,27 +117,30 @@ def divide_cluster(
     Raises:
         RunnerError: If there is no room for one.
     """
-    if gpus_each:
-        able = [m for m in machines if m.num_gpus >= gpus_each]
-        fitting = [min(int(m.num_gpus / gpus_each), m.num_cpus) for m in able]
-    else:
-        able = list(machines)
-        wanted = num_workers or len(able)
-        of_each = -(-wanted // max(len(able), 1))
-        fitting = [min(machine.num_cpus, of_each) for machine in able]
-    if not able:
+
+    def count(num_cpus: int) -> int:
+        """Returns how many workers of so many CPU threads have room."""
+        return sum(
+            min(m.num_cpus // num_cpus, int(m.num_gpus / gpus_each))
+            if gpus_each
+            else m.num_cpus // num_cpus
+            for m in machines
+        )
+
+    most = count(1)
+    if not most:
         raise RunnerError(
             "The Ray cluster has no room for a worker. Expected: a machine "
             f"with a CPU and {gpus_each:g} GPUs. Received: "
             f"{_describe(machines)}. Add one, or give other "
             "`--gpus-per-worker`."
         )
-    num_cpus = min(
-        machine.num_cpus // count
-        for machine, count in zip(able, fitting, strict=True)
-    )
-    most = sum(fitting)
-    return min(num_workers or most, most), num_cpus
+    sizes = range(max(machine.num_cpus for machine in machines), 0, -1)
+    if num_workers or gpus_each:
+        wanted = min(num_workers or most, most)
+        return wanted, next(size for size in sizes if count(size) >= wanted)
+    size = next(s for s in sizes if count(s) * s >= USED_SHARE * most)
+    return count(size), size
 
 
 @contextlib.contextmanager

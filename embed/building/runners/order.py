@@ -17,6 +17,7 @@ from embed.spec import CacheSpec
 
 # In a worker: one has the engine, the next is decoded or the last is written.
 UNITS_AT_ONCE = 2
+UNITS_AHEAD = UNITS_AT_ONCE + 1  # Given to a worker: it never waits for one.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +63,6 @@ class UnitReport:
 
     Args:
         number: Of the unit.
-        engine: What ran the backbone, `""` where no picture was good.
         results: By task; features are left out that are on disk already.
         num_decoded: Images decoded.
         seconds: By stage, summed over threads.
@@ -70,7 +70,6 @@ class UnitReport:
     """
 
     number: int
-    engine: str
     results: tuple[TaskResult, ...]
     num_decoded: int
     seconds: dict[str, float]
@@ -84,6 +83,7 @@ class Failure:
     Args:
         error: What was raised, where its message is for the user.
         trace: Else the traceback, as text.
+        host: Name of its machine.
     """
 
     error: Exception | None

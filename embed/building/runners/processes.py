@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import os
 import threading
+import traceback
 from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +19,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 
+from embed.building.blocks import BlockKey
 from embed.building.clock import StageClock
 from embed.building.embedder import TaskResult
 from embed.building.plan import Task
+from embed.building.runners.order import UNITS_AHEAD
 from embed.building.runners.order import UNITS_AT_ONCE
 from embed.building.runners.order import Failure
 from embed.building.runners.order import Unit
@@ -34,15 +37,16 @@ from embed.console import Console
 from embed.console import command
 from embed.devices import GPUS_VARIABLE
 from embed.devices import share_gpus
+from embed.engines import list_candidates
 from embed.errors import RunnerError
 from embed.processes import describe_end
 from embed.processes import share_cores
 from embed.processes import start_process
 
-UNITS_AHEAD = UNITS_AT_ONCE + 1  # Of each worker: it never waits for one.
 # In a row, each worker, before the fault is taken to be in the work: one by
 # bad luck, and another one.
 MAX_DEATHS = 2
+MAX_DEATHS_OF_A_UNIT = 3  # The other one at the time is to blame as often.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,12 +91,15 @@ class ProcessRunner(RunnerWithWorkers):
     def __init__(self, work: Work, clock: StageClock, console: Console) -> None:
         super().__init__(work, clock, console)
         self._left = collections.deque(self._units)
-        self._engine = self._find_earlier_engine()
-        num_workers = work.request.num_workers or 1
+        able = list_candidates(work.request.engine, work.request.precision)
+        earlier = self._find_earlier_engine()
+        self._engine = earlier if earlier in able else ""
+        num_workers = min(work.request.num_workers or 1, len(self._units))
         self._cores = share_cores(num_workers)
         self._gpus = share_gpus(num_workers)
         self._members: list[Member] = []
         self._num_deaths = 0  # Since a block was finished.
+        self._deaths_of = collections.Counter[int]()  # By number of the unit.
         self._messages = self._exchange()
         self._early: list[UnitReport] = []  # Of pictures that are all bad.
 
@@ -180,14 +187,18 @@ class ProcessRunner(RunnerWithWorkers):
         return Member(number, process, ours, {})
 
     def _replace(self, member: Member) -> None:
-        """Starts a worker again that ended, and gives others its blocks.
+        """Starts a worker again that ended; its blocks are the last now.
 
         Raises:
             RunnerError: If workers do so again and again.
         """
+        member.process.kill()  # It may hang, with its connection closed.
         member.process.join()
         end = describe_end(member.process.exitcode)
         self._num_deaths += 1
+        for number in list(member.units)[:UNITS_AT_ONCE]:
+            self._deaths_of[number] += 1
+            self._require_harmless(member.units[number].key, number, end)
         if self._num_deaths >= MAX_DEATHS * len(self._cores):
             raise RunnerError(
                 f"The workers ended {self._num_deaths} times in a row without "
@@ -201,9 +212,22 @@ class ProcessRunner(RunnerWithWorkers):
             f"Worker {member.number + 1} {end}: it is started again, and its "
             "blocks are computed again."
         )
-        self._left.extendleft(reversed(member.units.values()))
+        self._left.extend(member.units.values())
         member.connection.close()
         self._members[member.number] = self._start(member.number)
+
+    def _require_harmless(self, key: BlockKey, number: int, end: str) -> None:
+        """Refuses a block that ends one worker after the other."""
+        if self._deaths_of[number] >= MAX_DEATHS_OF_A_UNIT:
+            raise RunnerError(
+                f"Block {key.number} of {key.split}, rows {key.start:,} to "
+                f"{key.stop - 1:,}, ended {MAX_DEATHS_OF_A_UNIT} workers. "
+                "Expected: that they compute it. Received: one that "
+                f"{end}. One of its pictures may be to blame, or memory that "
+                "is short: take it out, or give fewer `--workers` or a lower "
+                "`--batch-size`. What is finished is kept: run the command "
+                "again."
+            )
 
 
 # === In the process of a worker ===
@@ -216,7 +240,7 @@ def _run_worker(
     os.environ[GPUS_VARIABLE] = gpus
     with (
         command(is_verbose=is_verbose, is_quiet=True),
-        contextlib.suppress(EOFError, BrokenPipeError),  # Nobody asks any more.
+        contextlib.suppress(EOFError, ConnectionError),  # Nobody asks any more.
     ):
         from embed.building.runners.worker import BlockWorker
         from embed.building.runners.worker import answer
@@ -232,13 +256,17 @@ def _run_worker(
                 connection.send(message)
 
         def compute(unit: Unit, engine: str) -> None:
-            send(
-                answer(
-                    lambda: worker.compute(
-                        unit, engine, lambda name: send(EngineChosen(name))
+            try:
+                send(
+                    answer(
+                        lambda: worker.compute(
+                            unit, engine, lambda name: send(EngineChosen(name))
+                        )
                     )
                 )
-            )
+            except BaseException:  # Nobody would ever hear of it.
+                traceback.print_exc()
+                os._exit(1)
 
         with ThreadPoolExecutor(UNITS_AT_ONCE) as pool:
             while True:

@@ -23,6 +23,7 @@ from embed.building.runners.cluster import connect
 from embed.building.runners.cluster import divide_cluster
 from embed.building.runners.cluster import list_machines
 from embed.building.runners.cluster import say_lost_workers
+from embed.building.runners.order import UNITS_AHEAD
 from embed.building.runners.order import UNITS_AT_ONCE
 from embed.building.runners.order import Failure
 from embed.building.runners.order import UnitReport
@@ -35,7 +36,7 @@ from embed.building.runners.worker import answer
 from embed.console import Console
 from embed.devices import limit_threads
 
-UNITS_AHEAD = UNITS_AT_ONCE + 1  # Of each worker: it never waits for one.
+PATIENCE_SECONDS = 60.0  # A worker starts in some 10 s.
 MOST_ITEMS = 10_000  # Of a dataset: Ray keeps some kB of each on the driver.
 
 
@@ -46,21 +47,28 @@ class RayRunner(RunnerWithWorkers):
         work: What to compute.
         clock: Receives the seconds of each stage.
         console: Receives remarks.
-
-    Raises:
-        RunnerError: If there is no cluster, or none that is large enough.
     """
 
     def __init__(self, work: Work, clock: StageClock, console: Console) -> None:
         super().__init__(work, clock, console)
         self._engine = self._find_earlier_engine()
+        self._is_ours = False
+        self._num_workers = self._num_cpus = 1
+
+    def __enter__(self) -> "RayRunner":
+        request = self._work.request
+        # A program that uses Ray has its cluster already.
         self._is_ours = not ray.is_initialized()
         if self._is_ours:
-            connect(work.request.address)
-        request = work.request
-        self._num_workers, self._num_cpus = divide_cluster(
-            list_machines(), request.num_workers, request.gpus_per_worker
-        )
+            connect(request.address)
+        try:
+            self._num_workers, self._num_cpus = divide_cluster(
+                list_machines(), request.num_workers, request.gpus_per_worker
+            )
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
 
     def __exit__(self, *error: object) -> None:
         if self._is_ours:
@@ -74,6 +82,10 @@ class RayRunner(RunnerWithWorkers):
         share += describe_threads(self._num_cpus)
         return describe_workers(self._num_workers, share, " on Ray")
 
+    def devices(self) -> str:
+        """Returns what the workers have: this machine computes nothing."""
+        return self.describe().strip()
+
     def start(self) -> str:
         """Has one worker choose the engine by the first good pictures."""
         scout = ray.remote(
@@ -84,12 +96,16 @@ class RayRunner(RunnerWithWorkers):
         for unit in self._units:
             if self._engine:
                 break
-            with say_lost_workers():
-                packed = ray.get(
-                    scout.remote(
-                        self._packed_order(), pickle.dumps(unit), self._num_cpus
-                    )
+            chosen = scout.remote(
+                self._packed_order(), pickle.dumps(unit), self._num_cpus
+            )
+            while not ray.wait([chosen], timeout=PATIENCE_SECONDS)[0]:
+                self._console.say(
+                    "Waiting for a first worker on Ray: it starts, or the "
+                    "cluster has no room for it now."
                 )
+            with say_lost_workers():
+                packed = ray.get(chosen)
             self._engine, remarks = _unpack(packed)
             for remark in remarks:
                 self._console.say(remark)

@@ -14,6 +14,7 @@ from embed.building.plan import Task
 from embed.building.remote import AnyPath
 from embed.building.request import BuildRequest
 from embed.console import Console
+from embed.devices import prepare_devices
 from embed.sources import Source
 from embed.spec import CacheSpec
 
@@ -93,6 +94,10 @@ class Runner(abc.ABC):
     def describe(self) -> str:
         """Returns where the engine runs, for the end of a sentence, or `""`."""
         return ""
+
+    def devices(self) -> str:
+        """Returns what it runs on, for the provenance."""
+        return prepare_devices().describe() + self.describe()
 
     @abc.abstractmethod
     def run(

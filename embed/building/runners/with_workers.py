@@ -13,7 +13,6 @@ from embed.building.runners.order import list_units
 from embed.building.runners.runner import Runner
 from embed.building.runners.runner import Work
 from embed.console import Console
-from embed.engines import list_candidates
 
 
 def describe_workers(num_workers: int, share: str, place: str = "") -> str:
@@ -59,11 +58,13 @@ class RunnerWithWorkers(Runner):
         return self._num_decoded
 
     def _find_earlier_engine(self) -> str:
-        """Returns the engine that a build goes on with, or `""`."""
-        request = self._work.request
-        able = list_candidates(request.engine, request.precision)
+        """Returns the engine that a build goes on with, or `""`.
+
+        What is installed in its workers they say themselves.
+        """
+        asked = self._work.request.engine
         last = [name for name in self._work.earlier if name][-1:]
-        return last[0] if set(last) & set(able) else ""
+        return last[0] if last and asked in ("auto", last[0]) else ""
 
     def _order(self, num_workers: int) -> WorkOrder:
         """Returns what each of some workers needs to know."""

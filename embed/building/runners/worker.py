@@ -6,12 +6,12 @@ makes sure that both are the same. A block that it is given twice, since an
 answer was lost, it does not compute twice.
 """
 
-import contextlib
+import collections
 import dataclasses
+import pickle
 import threading
 import traceback
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,15 +34,18 @@ from embed.building.runners.order import Failure
 from embed.building.runners.order import Unit
 from embed.building.runners.order import UnitReport
 from embed.building.runners.order import WorkOrder
+from embed.building.runners.turns import Turns
 from embed.building.start import start_engine
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import Engine
 from embed.engines.sized import SizedEngines
+from embed.errors import EngineError
 from embed.errors import PipelineError
 from embed.errors import SourceError
 from embed.errors import StorageError
 from embed.images import ImageDecoder
+from embed.provenance import host_name
 from embed.sources import open_source
 from embed.spec import describe_differences
 
@@ -54,39 +57,18 @@ class Remarks(Console):
 
     def __init__(self) -> None:
         super().__init__(is_quiet=True)
-        self._texts: list[str] = []
+        self._texts = collections.deque[str]()
 
     def say(self, text: str) -> None:
         """Keeps a remark."""
         self._texts.append(text)
 
     def take(self) -> tuple[str, ...]:
-        """Returns what was said since the last call."""
-        texts, self._texts = tuple(self._texts), []
-        return texts
-
-
-class Turns:
-    """Lets one unit after the other have the engine, as they came.
-
-    The next one is read and decoded meanwhile, and the last one written.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._last = threading.Lock(), threading.Event()
-        self._last.set()
-
-    @contextlib.contextmanager
-    def take(self) -> Iterator[threading.Event]:
-        """Yields what is set when the one before is done."""
-        done = threading.Event()
-        with self._lock:
-            before, self._last = self._last, done
-        try:
-            yield before
-        finally:
-            before.wait()  # One that never needed it ends no other's turn.
-            done.set()
+        """Returns what was said and not taken yet; each remark once."""
+        texts = []
+        while self._texts:
+            texts.append(self._texts.popleft())
+        return tuple(texts)
 
 
 class BlockWorker:
@@ -160,13 +142,12 @@ class BlockWorker:
         found = [self._find_in(there, task) for task in unit.tasks]
         done = [result for result in found if result is not None]
         if engine and len(done) == len(unit.tasks):
-            return UnitReport(unit.number, engine, tuple(done), 0, {})
+            return UnitReport(unit.number, tuple(done), 0, {})
         clock = StageClock()
         with self._open(unit, clock) as embedder:
             first = embedder.look_ahead()
             chosen = self._choose(engine, first, on_engine) if first else None
             del first  # Many pixels, as long as they have a name.
-            name = chosen.name if chosen else engine
             with self._turns.take() as before:
                 computed = list(
                     embedder.compute(chosen, await_turn=before.wait)
@@ -180,7 +161,6 @@ class BlockWorker:
             ]
         return UnitReport(
             number=unit.number,
-            engine=name,
             results=tuple(results),
             num_decoded=embedder.num_decoded,
             seconds=clock.seconds,
@@ -203,7 +183,11 @@ class BlockWorker:
         images: Mapping[Size, np.ndarray],
         on_engine: Callable[[str], None],
     ) -> Engine | SizedEngines:
-        """Returns the engine of this build, checked on its first images."""
+        """Returns the engine of this build, checked on its first images.
+
+        Raises:
+            EngineError: If it is not installed here, or not what it should be.
+        """
         sizes = frozenset(images)
         with self._choosing:
             if sizes not in self._engines:
@@ -215,7 +199,16 @@ class BlockWorker:
                     earlier=[name],
                     console=self._remarks,
                 )
-                on_engine(self._engines[sizes].name)
+                found = self._engines[sizes].name
+                if name and found != name:
+                    raise EngineError(
+                        f"The engine {name}, which this build runs on, is not "
+                        f"installed on {host_name()}. Expected: it is, in all "
+                        f"workers. Received: {found} in its place. Install "
+                        "`headstart[cpu]` there, or run again with `--engine "
+                        "tensorflow --overwrite`."
+                    )
+                on_engine(found)
             return self._engines[sizes]
 
     def _keep(
@@ -273,6 +266,11 @@ def answer(work: Callable[[], Any]) -> Any:
     try:
         return work()
     except (PipelineError, OSError) as error:
+        trace = traceback.format_exc()
+        try:  # Some cannot be sent, or not be made again of what was sent.
+            pickle.loads(pickle.dumps(error))  # noqa: S301
+        except Exception:
+            return Failure(None, trace)
         return Failure(error)
     except Exception:
         return Failure(None, traceback.format_exc())
