@@ -274,6 +274,23 @@ def _format(hours: tuple[float, float, float]) -> str:
     return f"{median} ({low}-{high})"
 
 
+def read_rate(text: str) -> float:
+    """Reads a number above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"Expected: a number above 0. Received: {text}."
+        )
+    return rate
+
+
 def main() -> None:
     """Prints the plans at the rates that are given."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -281,7 +298,7 @@ def main() -> None:
     for field in dataclasses.fields(Rates):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=float,
+            type=read_rate,
             default=getattr(defaults, field.name),
             help="default: %(default)s",
         )
