@@ -28,6 +28,7 @@ from benchmarks.rates import SPREAD
 from benchmarks.rates import START_SECONDS
 from benchmarks.rates import WORKER_BYTES
 from benchmarks.rates import Rates
+from benchmarks.rates import read_rate
 from benchmarks.simulation import HOUR_SECONDS
 from benchmarks.simulation import simulate
 from embed.building.blocks import BLOCK_ROWS
@@ -272,23 +273,6 @@ def describe_plan(plan: Plan, rates: Rates, times: Times) -> dict[str, str]:
 def _format(hours: tuple[float, float, float]) -> str:
     median, low, high = (f"{value:,.2f}" for value in hours)
     return f"{median} ({low}-{high})"
-
-
-def read_rate(text: str) -> float:
-    """Reads a number above 0.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is none.
-    """
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(
-            f"Expected: a number above 0. Received: {text}."
-        )
-    return rate
 
 
 def main() -> None:
