@@ -28,6 +28,7 @@ from benchmarks.rates import SPREAD
 from benchmarks.rates import START_SECONDS
 from benchmarks.rates import WORKER_BYTES
 from benchmarks.rates import Rates
+from benchmarks.rates import read_rate
 from benchmarks.simulation import HOUR_SECONDS
 from benchmarks.simulation import simulate
 from embed.building.blocks import BLOCK_ROWS
@@ -281,7 +282,7 @@ def main() -> None:
     for field in dataclasses.fields(Rates):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=float,
+            type=read_rate,
             default=getattr(defaults, field.name),
             help="default: %(default)s",
         )

@@ -1,6 +1,8 @@
 """How fast things go in the plans: what was measured, and what is assumed."""
 
+import argparse
 import dataclasses
+import math
 
 NUM_VIEWS, FEATURE_DIM = 2, 1_792  # Image and mirror, MobileNetV2 1.4.
 DTYPE = "float16"  # Of blocks and caches: half the room, and half the end.
@@ -36,3 +38,20 @@ class Rates:
     picture_bytes: float = PICTURE_BYTES
     listed: float = LISTED
     assembled: float = ASSEMBLED
+
+
+def read_rate(text: str) -> float:
+    """Reads a number above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"Expected: a number above 0. Received: {text}."
+        )
+    return rate

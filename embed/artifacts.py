@@ -1,6 +1,7 @@
 """Where the commands keep what they write, and how they find it again.
 
-    caches/NAME-FINGERPRINT.h5      feature caches
+    caches/NAME-FINGERPRINT.h5      feature caches; the features of a large
+                                    one in `NAME-FINGERPRINT.h5.parts/`
     searches/NAME/best.json         the winner of a search, a `HeadSpec`
     runs/NAME/run.json              trained heads
     models/NAME/parity.json         exported models

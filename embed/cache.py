@@ -59,6 +59,7 @@ from embed.storage.seal import BUILD_COMMAND
 from embed.storage.seal import Seal
 from embed.storage.seal import corrupt
 from embed.storage.seal import read_seal
+from embed.storage.seal import unopened
 
 PIECE_ROWS = 256  # Read and checked by a thread at a time.
 
@@ -68,7 +69,8 @@ class FeatureCache:
 
     It stays what it was when it was opened: a cache that is replaced or
     removed meanwhile goes on to be read. One with more parts than are held
-    open is refused then, by the digests of its rows, and never mixed up.
+    open (`embed/storage/part_files.py`) is refused then, by the digests of
+    its rows, and never mixed up.
 
     Example:
         cache = open_cache(Path("artifacts/caches/pets-9f3c.h5"))
@@ -245,7 +247,7 @@ def open_cache(path: Path) -> FeatureCache:
     """Opens the cache at `path`, its structure checked.
 
     Raises:
-        MissingArtifactError: If there is none.
+        MissingArtifactError: If there is none, or none that can be read.
         CorruptCacheError: If it is no whole cache.
         StaleCacheError: If it is of another schema.
     """
@@ -261,7 +263,7 @@ def open_damaged(path: Path) -> FeatureCache:
     """Opens a cache of which only the seal is known to be right.
 
     Raises:
-        MissingArtifactError: If there is none.
+        MissingArtifactError: If there is none, or none that can be read.
         CorruptCacheError: If it has no seal.
         StaleCacheError: If it is of another schema.
     """
@@ -273,11 +275,7 @@ def open_damaged(path: Path) -> FeatureCache:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise MissingArtifactError(
-            f"The cache {path} cannot be opened: {error.strerror}. Expected: a "
-            "file that can be read. Make it readable, or build one with "
-            f"`{BUILD_COMMAND}`."
-        ) from error
+        raise unopened(f"The cache {path}", error) from error
     try:
         seal, _ = read_seal(descriptor, path)
         return FeatureCache(path, descriptor, seal)

@@ -33,9 +33,11 @@ from embed.console import format_seconds
 from embed.devices import prepare_devices
 from embed.engines import list_candidates
 from embed.errors import StorageError
+from embed.memory import format_size
 from embed.sources import check_source
 from embed.sources import open_source
 from embed.spec import CacheSpec
+from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
 from embed.storage.parts import require_part_size
 from embed.views import require_views
 
@@ -184,6 +186,8 @@ def build_cache(
             f"The cache {found.path} holds these vectors already (views: "
             f"{views})."
         )
+        if other := _describe_layout(found, request.max_file_bytes):
+            console.say(other)
         touch(found.path)
         return BuildResult(found, 0, 0, {"total": time.monotonic() - began})
 
@@ -226,6 +230,28 @@ def build_cache(
         num_computed=build.num_computed,
         num_decoded=build.num_decoded,
         seconds={**build.seconds, "total": time.monotonic() - began},
+    )
+
+
+def _describe_layout(cache: FeatureCache, max_file_bytes: int) -> str:
+    """Returns what to say where a finished cache is not cut as asked for.
+
+    One that was cut on purpose is as it should be if nothing else is asked.
+    """
+    parted, num_bytes = cache.seal.parted, cache.files.list_sizes()[0]
+    if parted is None:
+        if num_bytes <= max_file_bytes:
+            return ""
+        layout = f"one file of {format_size(num_bytes)}"
+    else:
+        if max_file_bytes in (parted.max_file_bytes, DEFAULT_MAX_FILE_BYTES):
+            return ""
+        layout = f"files of up to {format_size(parted.max_file_bytes)}"
+    return (
+        f"It stays as it was written, with its features in {layout}. To have "
+        f"them in files of up to {format_size(max_file_bytes)}, run the same "
+        "command with `--cache PATH`, a new name beside it: nothing is "
+        "computed again."
     )
 
 

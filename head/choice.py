@@ -42,13 +42,13 @@ def choose_spec(
     if spec_path is not None:
         spec = load_spec(spec_path)
         require_chosen_on(cache, spec, spec_path)
-        return spec, f"the spec {spec_path}{_describe_sample(spec)}"
+        return spec, f"the spec {spec_path}{_describe_sample(spec, cache)}"
     if recipe is None:
         for path in newest_first(artifacts_dir, f"{SEARCHES}/*/{BEST}"):
             spec = load_spec(path)
             if spec.fingerprint == cache.fingerprint:
                 origin = f"the winner of the last search, {path}"
-                return spec, f"{origin}{_describe_sample(spec)}"
+                return spec, f"{origin}{_describe_sample(spec, cache)}"
     name = recipe or "reference"
     return RECIPES[name], f"the {name} recipe"
 
@@ -109,7 +109,7 @@ def find_or_train_run(
             cache = find_labelled_cache(artifacts_dir, cache_path)
         console.say(
             f"Training the winner of the last search, {path}"
-            f"{_describe_sample(spec)}."
+            f"{_describe_sample(spec, cache)}."
         )
     prepare_threads(  # As the search did: the same seed, the same bits.
         feature_dim=cache.feature_dim,
@@ -126,11 +126,11 @@ def find_or_train_run(
     return run, cache
 
 
-def _describe_sample(spec: HeadSpec) -> str:
+def _describe_sample(spec: HeadSpec, cache: FeatureCache) -> str:
     """Returns on which part of the images a spec was chosen, if not on all."""
-    if spec.chosen_on is None or spec.chosen_on_rows is None:
+    if spec.chosen_on_rows is None:
         return ""
-    num_images = spec.chosen_on.splits["train"].num_images
+    num_images = cache.num_images["train"]
     return (
         f", chosen on a sample of {spec.chosen_on_rows:,} images and trained "
         f"on all {num_images:,}"

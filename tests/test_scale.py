@@ -2,6 +2,7 @@
 
 import dataclasses
 import statistics
+import sys
 
 import pytest
 
@@ -127,3 +128,15 @@ def test_plans_hold_for_other_machines(plan):
         assert faster.hours < usual.hours
     assert failing.hours > usual.hours
     assert failing.lost_share > usual.lost_share == 0
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "fast"])
+def test_a_rate_that_is_none_is_a_wrong_usage(monkeypatch, capsys, rate):
+    """Nothing is divided by it."""
+    monkeypatch.setattr(sys, "argv", ["plans", f"--gpu-views={rate}"])
+
+    with pytest.raises(SystemExit) as caught:
+        plans.main()
+
+    assert caught.value.code == 2
+    assert f"a number above 0. Received: {rate}." in capsys.readouterr().err

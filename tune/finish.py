@@ -63,6 +63,7 @@ def write_results(
         best_trial=best.trial_id,
         best_score=best.val_accuracy,
         reference_score=reference.val_accuracy,
+        num_cached=cache.num_images["train"],
     )
     write_text(folder / SUMMARY, summary.model_dump_json(indent=2))
     write_text(folder / TABLE, format_csv(trials, baselines))

@@ -58,6 +58,8 @@ class SearchSummary(pydantic.BaseModel, frozen=True, extra="forbid"):
         best_trial: Id of the winner; `reference` if no trial beat it.
         best_score: Validation accuracy of the winner, 0 to 1.
         reference_score: That of the reference recipe; `None` if it diverged.
+        num_cached: Images of the train split in the cache, which may have left
+            bad pictures out; `None` in a search of before that was noted.
     """
 
     spec: SearchSpec
@@ -71,6 +73,7 @@ class SearchSummary(pydantic.BaseModel, frozen=True, extra="forbid"):
     best_trial: str
     best_score: float
     reference_score: float | None
+    num_cached: int | None = None
 
     @property
     def num_images(self) -> int:
@@ -80,7 +83,7 @@ class SearchSummary(pydantic.BaseModel, frozen=True, extra="forbid"):
     @property
     def num_all_images(self) -> int:
         """Images of the whole train split."""
-        return self.cache_spec.splits["train"].num_images
+        return self.num_cached or self.cache_spec.splits["train"].num_images
 
 
 @dataclasses.dataclass(frozen=True)

@@ -133,8 +133,9 @@ def run_build_cache(
         typer.Option(
             metavar="SIZE",
             parser=parse_size_option,
-            help="Longest file, e.g. 100G: features of a larger cache go into "
-            "several, in a folder beside it. Default: 1T.",
+            help="From which size on, e.g. 100G, a cache is not one file: its "
+            "features go into files of at most that size, in a folder beside "
+            "it. A finished cache stays as it is. Default: 1T.",
             rich_help_panel=LARGE,
         ),
     ] = None,

@@ -1,7 +1,9 @@
 """The journal of a build: what each attempt did, in a file that outlives it.
 
 `NAME.h5.building/journal.jsonl` has one JSON object a line, appended before a
-block is run through the backbone, so that a killed attempt is counted too:
+block is run through the backbone, so that a killed attempt is counted too.
+Blocks that workers run are noted when their answer comes: what was on its way
+when all were killed is not counted.
 
     {"attempt": 1, "started": TIME, "host": NAME, "pid": 7, "engine": NAME}
     {"attempt": 1, "split": "train", "block": 3, "views": 512}
@@ -43,7 +45,7 @@ class Journal:
         )
 
     def begin_block(self, split: str, number: int, num_views: int) -> None:
-        """Notes that so many views of a block are about to be run."""
+        """Notes that so many views of a block are run, here or by a worker."""
         self._append(split=split, block=number, views=num_views)
 
     def _append(self, **facts: Any) -> None:

@@ -3,7 +3,8 @@
 `NAME.h5.lock` is locked while a cache is built, and `NAME.h5.owner` says by
 whom, as JSON with `host`, `pid` and `since`. The system frees the lock of a
 process that dies, so that a file alone holds nobody up. They are two since
-`filelock` writes into its own where a file system has no locks.
+`filelock` writes into its own where a file system has no locks. They lie where
+the cache is written: beside the file that a link leads to.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ POLL_SECONDS = 0.5
 def lock_build(
     path: Path, *, is_waiting: bool, console: Console
 ) -> Iterator[bool]:
-    """Lets one process build a cache.
+    """Lets one process build a cache, by whatever link it is named.
 
     Args:
         path: Of the cache.
@@ -40,10 +41,10 @@ def lock_build(
     Raises:
         BusyCacheError: If another process is building it and nobody waits.
     """
-    lock_path = path.with_name(path.name + ".lock")
+    lock_path = _beside(path, ".lock")
     lock = filelock.FileLock(lock_path, blocking=False)
     has_waited = _acquire(lock, path, is_waiting, console)
-    owner_path = _owner_path(path)
+    owner_path = _beside(path, ".owner")
     try:
         if (dead := read_owner(path)) and not has_waited:
             console.say(f"Taking over from {dead}, which ended early.")
@@ -58,7 +59,7 @@ def lock_build(
 
 def is_being_built(path: Path) -> bool:
     """Tells whether a process holds the lock of a cache."""
-    lock_path = path.with_name(path.name + ".lock")
+    lock_path = _beside(path, ".lock")
     if not lock_path.exists():
         return False
     lock = filelock.FileLock(lock_path, blocking=False)
@@ -73,7 +74,7 @@ def is_being_built(path: Path) -> bool:
 def read_owner(path: Path) -> str:
     """Returns who builds a cache, in words, or `""`."""
     try:
-        owner = json.loads(_owner_path(path).read_text())
+        owner = json.loads(_beside(path, ".owner").read_text())
         return (
             f"process {owner['pid']} on {owner['host']} since {owner['since']}"
         )
@@ -108,5 +109,6 @@ def _acquire(
             return bool(said)
 
 
-def _owner_path(path: Path) -> Path:
-    return path.with_name(path.name + ".owner")
+def _beside(path: Path, suffix: str) -> Path:
+    """Returns a file beside a cache itself, not beside a link to it."""
+    return Path(os.path.realpath(path) + suffix)

@@ -42,7 +42,7 @@ class Column(pydantic.BaseModel, frozen=True, extra="forbid"):
     @property
     def row_bytes(self) -> int:
         """Length of a row in bytes."""
-        return _row_bytes(self.dtype, self.shape)
+        return count_row_bytes(self.dtype, self.shape)
 
     @property
     def num_bytes(self) -> int:
@@ -101,7 +101,7 @@ def create_file(
         # The smallest first: a file that is cut short loses rows at its end
         # alone, and not what all others are known by.
         names = [(group, name) for group in columns for name in columns[group]]
-        names.sort(key=lambda name: _row_bytes(*columns[name[0]][name[1]]))
+        names.sort(key=lambda name: count_row_bytes(*columns[name[0]][name[1]]))
         created: dict[str, dict[str, Column]] = {group: {} for group in columns}
         for group, name in names:
             created[group][name] = _create_column(
@@ -113,7 +113,8 @@ def create_file(
         return created
 
 
-def _row_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+def count_row_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    """Returns the length of a row of a column `(num_rows, ...)`."""
     return np.dtype(dtype).itemsize * math.prod(shape[1:])
 
 

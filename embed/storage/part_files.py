@@ -22,11 +22,17 @@ from embed.storage.columns import read_readable
 from embed.storage.parts import Part
 from embed.storage.parts import PartedColumn
 from embed.storage.parts import PartedFeatures
+from embed.storage.seal import unopened
 
-# Of one cache: the usual limit of a process is 1,024, and a build may have a
-# dozen caches open, to take rows from.
+# Of one cache, and of all in a process: its usual limit is 1,024, and a build
+# may have a dozen caches open, to take rows from.
 MOST_OPEN = 32
+MOST_IN_ALL = 12 * MOST_OPEN
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+
+# The descriptors of all parts that are open in this process. A set, since what
+# it does cannot be interrupted, not even by a cache that is let go.
+_DESCRIPTORS: set[int] = set()
 
 
 @dataclasses.dataclass
@@ -44,6 +50,9 @@ class PartFiles:
         folder: Where they lie.
         parted: What the seal says of them.
         most_open: How many are open at a time, unless more threads read.
+
+    Raises:
+        MissingArtifactError: If the folder, or later a part, may not be read.
     """
 
     def __init__(
@@ -187,18 +196,22 @@ class PartFiles:
             )
         except OSError as error:
             if error.errno not in GONE:
-                error.filename = str(self.folder / part.name)
-                raise
+                subject = f"The part {self.folder / part.name} of a cache"
+                raise unopened(subject, error) from error
             return None
+        _DESCRIPTORS.add(descriptor)
         self._stamps.setdefault(part.name, _stamp(descriptor))
         return _Opened(descriptor)
 
     def _close_idle(self) -> None:
         """Closes those that were not used for longest, if there are many."""
-        spare = len(self._opened) - self._most_open
+        spare = max(
+            len(self._opened) - self._most_open,
+            len(_DESCRIPTORS) - MOST_IN_ALL,
+        )
         idle = [n for n, o in self._opened.items() if not o.num_users]
         for name in idle[: max(spare, 0)]:
-            os.close(self._opened.pop(name).descriptor)
+            _close(self._opened.pop(name))
 
 
 def _open_folder(folder: Path) -> int | None:
@@ -207,15 +220,21 @@ def _open_folder(folder: Path) -> int | None:
         return os.open(folder, flags)
     except OSError as error:
         if error.errno not in GONE:
-            raise
+            subject = f"The folder {folder} with the parts of a cache"
+            raise unopened(subject, error) from error
         return None
+
+
+def _close(opened: _Opened) -> None:
+    _DESCRIPTORS.discard(opened.descriptor)  # First: its number is used again.
+    os.close(opened.descriptor)
 
 
 def _close_all(
     opened: "collections.OrderedDict[str, _Opened]", folder: int | None
 ) -> None:
     for one in opened.values():
-        os.close(one.descriptor)
+        _close(one)
     if folder is not None:
         os.close(folder)
 

@@ -16,7 +16,9 @@ from embed.errors import PipelineError
 from embed.storage.seal import read_seal
 
 FOLDER = re.compile(r"(.+)\.parts(-\d+)?")
-PART = re.compile(r".+-\d{5,}\.h5")
+# By the splits there are: other programs number their files, too.
+PART = re.compile(r"(train|test|unlabelled)-\d{5,}\.h5")
+SUFFIX = ".h5"  # Of every cache, unless its user calls it otherwise.
 
 
 def name_part(split: str, number: int) -> str:
@@ -88,13 +90,13 @@ def find_leftovers(
     Args:
         folder: Where caches lie.
         besides: Files there that do not count.
-        of: Name of the cache whose folders are looked for; default: all.
+        of: Name of the cache whose folders are looked for; default: all that
+            are called `.h5`, since others may be another program's.
     """
     found = {
         path
         for path in folder.glob("*.parts*")
-        if is_parts_folder(path)
-        and (not of or cache_path_of_parts(path).name == of)
+        if is_parts_folder(path) and _is_of(cache_path_of_parts(path).name, of)
     }
     if not found:
         return []
@@ -107,6 +109,10 @@ def find_leftovers(
         except (PipelineError, OSError):
             found = {f for f in found if cache_path_of_parts(f) != path}
     return sorted(found)
+
+
+def _is_of(name: str, of: str) -> bool:
+    return name == of if of else name.endswith(SUFFIX)
 
 
 def remove_leftovers_of(path: Path) -> None:

@@ -10,7 +10,6 @@ rows have their own digests, as those of a single file have.
 
 import hashlib
 import itertools
-import math
 import os
 
 import numpy as np
@@ -21,13 +20,15 @@ from embed.memory import format_size
 from embed.storage.hdf5 import PAGE_BYTES
 from embed.storage.hdf5 import Column
 from embed.storage.hdf5 import VirtualColumn
+from embed.storage.hdf5 import count_row_bytes
 from embed.storage.pieces import read_pieces
 
 FEATURES = "features"
 # Any common file system takes files of that length, and so do object stores,
 # most of which end at 5 TB.
 DEFAULT_MAX_FILE_BYTES = 10**12
-PART_ROWS = 256  # Those of a block: a lost part is some whole blocks.
+# Those of a block, as a test holds: a lost part is some whole blocks.
+PART_ROWS = 256
 # What HDF5 needs in front of the rows of a part, and to align them.
 PART_OVERHEAD_BYTES = 2 * PAGE_BYTES
 
@@ -134,7 +135,9 @@ def divide_rows(
     """
     require_part_size(dtype, shape, max_file_bytes)
     room = max_file_bytes - PART_OVERHEAD_BYTES
-    step = PART_ROWS * max(room // (PART_ROWS * _row_bytes(dtype, shape)), 1)
+    step = PART_ROWS * max(
+        room // (PART_ROWS * count_row_bytes(dtype, shape)), 1
+    )
     bounds = [*range(0, shape[0], step), shape[0]]
     return [stop - start for start, stop in itertools.pairwise(bounds)]
 
@@ -148,7 +151,7 @@ def require_part_size(
         StorageError: If they are.
     """
     num_rows = min(PART_ROWS, shape[0])
-    least = PART_OVERHEAD_BYTES + num_rows * _row_bytes(dtype, shape)
+    least = PART_OVERHEAD_BYTES + num_rows * count_row_bytes(dtype, shape)
     if max_file_bytes < least:
         views, feature_dim = shape[1:]
         raise StorageError(
@@ -158,7 +161,3 @@ def require_part_size(
             f"Received: {max_file_bytes}. Give more with `--max-file-size "
             f"{least}`."
         )
-
-
-def _row_bytes(dtype: str, shape: tuple[int, ...]) -> int:
-    return np.dtype(dtype).itemsize * math.prod(shape[1:])

@@ -14,6 +14,7 @@ It is read before anything else of a file is believed. Where features are in
 files of their own, the seal says the same of each of these.
 """
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 import pydantic
 
 from embed.errors import CorruptCacheError
+from embed.errors import MissingArtifactError
 from embed.errors import StaleCacheError
 from embed.provenance import Provenance
 from embed.rows import DIGEST_BYTES
@@ -41,6 +43,7 @@ MAGIC = b"\x93HEADSTART CACHE\n"  # 17 bytes; the first is no text's.
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 LENGTH_BYTES = 8
 FRAME_BYTES = len(MAGIC) + LENGTH_BYTES + DIGEST_BYTES
+TOO_MANY = (errno.EMFILE, errno.ENFILE)  # Files are open.
 PLACES_BYTES = 4096  # Room for what is known once the file is laid out.
 
 
@@ -174,6 +177,22 @@ def corrupt(
         f"row with its digest. Received: {received}. "
         f"{repair if has_seal else 'Move it away, or '}build it again with "
         f"`{BUILD_COMMAND} --overwrite` and the same options."
+    )
+
+
+def unopened(subject: str, error: OSError) -> MissingArtifactError:
+    """Returns the error for a file of a cache that the system keeps shut.
+
+    Args:
+        subject: What it is, e.g. `"The cache a.h5"`.
+        error: What the system says.
+    """
+    advice = f"Make it readable, or build a cache with `{BUILD_COMMAND}`."
+    if error.errno in TOO_MANY:
+        advice = "Allow more open files with `ulimit -n`, and try again."
+    return MissingArtifactError(
+        f"{subject} cannot be opened: {error.strerror}. Expected: one that "
+        f"can be read. {advice}"
     )
 
 

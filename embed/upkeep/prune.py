@@ -5,9 +5,11 @@ made on, those that are not finished in a file of their `.building` folder;
 comparisons say in `comparison.json` which caches they are of. A record that
 cannot be read may refer to any cache, so that nothing is removed while there
 is one. Caches without labels are used by their path, which no record tells:
-they stay.
+they stay. A folder of parts goes with the last cache that refers to it, and so
+does one that a killed build left.
 """
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -27,8 +29,11 @@ from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
 from embed.building.folder import read_place
 from embed.building.lock import is_being_built
+from embed.building.lock import lock_build
 from embed.cache import open_damaged
+from embed.console import Console
 from embed.disk import count_bytes
+from embed.errors import BusyCacheError
 from embed.errors import PipelineError
 from embed.memory import format_size
 from embed.spec import CacheSpec
@@ -169,10 +174,14 @@ def remove(pruning: Pruning) -> None:
 
 
 def _remove_parts(folder: Path) -> None:
-    """Removes parts, unless a build has begun to write there since."""
-    is_being_written = is_being_built(cache_path_of_parts(folder))
-    if not is_being_written and folder in find_leftovers(folder.parent):
-        remove_folder(folder)
+    """Removes parts, unless a build writes there or has finished since."""
+    path, quiet = cache_path_of_parts(folder), Console(is_quiet=True)
+    with (
+        contextlib.suppress(BusyCacheError),
+        lock_build(path, is_waiting=False, console=quiet),
+    ):
+        if folder in find_leftovers(folder.parent, of=path.name):
+            remove_folder(folder)
 
 
 def _judge_cache(path: Path, referred: set[str]) -> tuple[str, bool]:

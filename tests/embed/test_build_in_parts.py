@@ -6,7 +6,9 @@ import pytest
 
 from embed.console import Console
 from embed.errors import StorageError
+from embed.memory import format_size
 from embed.storage.part_folders import find_folder
+from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
 from embed.upkeep.repair import repair_cache
 from embed.upkeep.verify import verify_cache
 from tests.drawn_caches import PART_BYTES
@@ -91,6 +93,31 @@ def test_a_cache_that_is_there_serves_whatever_its_layout(
 
     assert (again.cache.path, again.num_computed) == (path, 0)
     assert find_folder(path) is not None
+
+
+@pytest.mark.parametrize(
+    ("was", "asked", "is_told"),
+    [
+        (DEFAULT_MAX_FILE_BYTES, PART_BYTES, True),
+        (PART_BYTES, 2 * PART_BYTES, True),
+        (PART_BYTES, PART_BYTES, False),
+        (PART_BYTES, DEFAULT_MAX_FILE_BYTES, False),
+        (DEFAULT_MAX_FILE_BYTES, 10**9, False),
+    ],
+    ids=["a file", "other parts", "as they are", "not asked", "short enough"],
+)
+def test_a_layout_that_is_not_made_is_told(
+    build, digits_source, capsys, was, asked, is_told
+):
+    """With how to get it, where another than the one there is asked for."""
+    build(source=digits_source, max_file_bytes=was)
+
+    again = build(source=digits_source, max_file_bytes=asked, console=Console())
+
+    said = capsys.readouterr().err
+    assert again.num_computed == 0
+    assert ("`--cache PATH`, a new name beside it" in said) == is_told
+    assert (f"files of up to {format_size(asked)}" in said) == is_told
 
 
 def test_damaged_rows_of_a_parent_are_computed_again(

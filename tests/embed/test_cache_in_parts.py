@@ -10,12 +10,15 @@ import h5py
 import numpy as np
 import pytest
 
+from embed.building.lookup import find_caches
 from embed.cache import open_cache
 from embed.cache import open_damaged
 from embed.console import Console
 from embed.errors import CorruptCacheError
+from embed.errors import MissingArtifactError
 from embed.rows import INDEX_COLUMNS
 from embed.splits import Selection
+from embed.storage import part_files
 from embed.upkeep.difference import compare_caches
 from embed.upkeep.verify import verify_cache
 from tests.drawn_caches import COLUMNS
@@ -246,6 +249,45 @@ def test_a_missing_part_is_so_many_bad_blocks(path, parts_dir):
     ]
 
 
+@pytest.mark.parametrize("name", [PART_NAMES[1], ""], ids=["part", "folder"])
+def test_a_part_that_cannot_be_opened_spoils_its_cache_alone(
+    path, parts_dir, name
+):
+    """It is named, and what goes through all caches goes on to the next."""
+    write_drawn_cache(path.with_name("other.h5"))
+    place = parts_dir / name
+    place.rename(path.with_name("hidden"))
+    place.symlink_to(place)  # Like one without permission, for root as well.
+
+    with pytest.raises(
+        MissingArtifactError, match="Make it readable"
+    ) as caught:
+        open_cache(path)
+    found = find_caches(
+        create_spec(), [path, path.with_name("other.h5")], max_pixels=10**6
+    )
+
+    assert str(place) in str(caught.value)
+    assert [parent.cache.path.name for parent in found] == ["other.h5"]
+
+
+def test_too_many_open_files_are_a_line(path):
+    """With what may be done about it."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    gc.collect()
+    cache = open_damaged(path)
+    first_free = os.dup(0)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, before[1]))
+    try:
+        with pytest.raises(MissingArtifactError, match="ulimit -n") as caught:
+            cache.body_faults()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    caught.match(r"The part .*\.h5 of a cache cannot be opened: Too many open")
+
+
 def test_a_cache_that_was_moved_without_its_parts(path, parts_dir, tmp_path):
     """Which folder is missing is said."""
     moved = shutil.move(path, tmp_path / "cache.h5")
@@ -322,6 +364,21 @@ def test_many_parts_need_few_descriptors(tmp_path):
     assert len(cache.files.list_sizes()) == 1 + num_parts + 1
     np.testing.assert_array_equal(taken.features, rows.features)
     np.testing.assert_array_equal(again.features, rows.features)
+
+
+def test_many_caches_need_few_descriptors(path, parts_dir, monkeypatch):
+    """Those of all are counted, and each is read all the same."""
+    monkeypatch.setattr(part_files, "MOST_IN_ALL", 8)
+    gc.collect()
+
+    caches = [open_cache(path) for _ in range(9)]
+
+    names = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    places = [os.readlink(name) for name in names if os.path.lexists(name)]
+    num_open = sum(os.path.dirname(p) == str(parts_dir) for p in places)
+    assert num_open < 8 + len(caches)
+    for cache in caches:
+        cache.take(Selection("train"))
 
 
 def test_no_descriptor_is_left_open(path, parts_dir):

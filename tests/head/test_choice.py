@@ -9,6 +9,7 @@ from embed.console import Console
 from embed.errors import MissingArtifactError
 from embed.errors import StaleCacheError
 from embed.extract import build_cache
+from embed.spec import SplitSpec
 from head.choice import choose_spec
 from head.choice import find_or_train_run
 from head.refit import train_run
@@ -77,6 +78,22 @@ def test_a_winner_that_was_chosen_on_a_sample_says_so(
         assert origin.endswith(
             f"chosen on a sample of 8 images and trained on all {num_images}"
         )
+
+
+def test_pictures_that_were_left_out_are_not_trained_on(tmp_path, draw_cache):
+    """A spec has all pictures of a data set, the cache those that are good."""
+    splits = {
+        split: SplitSpec(num_images=number + 2, digest="d" * 64)
+        for split, number in (("train", 60), ("test", 30))
+    }
+    cache = draw_cache(tmp_path / "cache.h5", splits=splits)
+    winner = HeadSpec(fingerprint=cache.fingerprint)
+    path = write_best(tmp_path, "fits", winner)
+    path.write_text(format_best(winner, cache.spec, 8))
+
+    _, origin = choose_spec(tmp_path, cache, None, None)
+
+    assert origin.endswith("trained on all 60")
 
 
 def test_a_recipe_by_name_wins_over_a_search(tiny_cache, artifacts_dir, winner):

@@ -16,6 +16,7 @@ from embed.cache import open_cache
 from embed.console import Console
 from embed.errors import CorruptCacheError
 from embed.errors import PipelineError
+from embed.spec import SplitSpec
 from embed.splits import Selection
 from embed.splits import split_train
 from head.spec import RECIPES
@@ -232,6 +233,21 @@ def test_a_search_of_an_older_version_is_one_error(search):
 
     with pytest.raises(PipelineError, match="tune search --overwrite"):
         load_search(path.parent)
+
+
+@pytest.mark.usefixtures("train_at_once")
+def test_pictures_that_were_left_out_are_not_counted(search, make_cache):
+    """A spec has all pictures of a data set, the cache those that are good."""
+    splits = {
+        split: SplitSpec(num_images=number + 2, digest="d" * 64)
+        for split, number in (("train", 60), ("test", 30))
+    }
+    cache = make_cache("without.h5", splits=splits)
+
+    whole, sampled = (search(cache=cache, rows=rows) for rows in (None, 30))
+
+    assert whole.summary.num_images == 60
+    assert load_search(sampled.path).summary.num_all_images == 60
 
 
 def test_another_cache_is_another_search(search, make_cache, train_at_once):

@@ -11,8 +11,11 @@ from embed.building.folder import prepare_build_dir
 from embed.building.folder import read_place
 from embed.building.folder import read_spec
 from embed.building.folder import remove_leftover
+from embed.building.folder import remove_leftover_parts
 from embed.building.journal import Journal
 from embed.building.journal import read_journal
+from embed.building.lock import lock_build
+from embed.console import Console
 from tests.drawn_caches import PROVENANCE
 from tests.drawn_caches import create_spec
 from tests.drawn_caches import files_in
@@ -39,6 +42,26 @@ def make_build(path, spec, data=b"precious"):
 def read_file(build_dir):
     """Returns what the one block of a build holds."""
     return (build_dir / "train" / "00000000.npz").read_bytes()
+
+
+def test_parts_in_the_making_stay_whatever_link_asks(path, tmp_path):
+    """Who finds a cache through a link does not clear up after its builder."""
+    write_drawn_cache(path)
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.h5"
+    link.symlink_to(path)
+    parts_dir = path.with_name("cache.h5.parts-2")
+    parts_dir.mkdir()
+    (parts_dir / "train-00000.h5").touch()
+    quiet = Console(is_quiet=True)
+
+    with lock_build(path, is_waiting=False, console=quiet):
+        remove_leftover_parts(link, quiet)
+        during = files_in(parts_dir)
+    remove_leftover_parts(link, quiet)
+
+    assert during == ["train-00000.h5"]
+    assert not parts_dir.exists()
 
 
 def test_blocks_lie_beside_their_cache(path):

@@ -18,6 +18,7 @@ from embed.console import Console
 from embed.errors import BusyCacheError
 from embed.provenance import host_name
 from tests.conftest import ROOT
+from tests.drawn_caches import files_in
 
 HOLDER = """
 import sys
@@ -92,6 +93,29 @@ def test_nothing_is_left_of_a_lock(path, error):
     assert list(path.parent.iterdir()) == []
     with lock(path) as has_waited:
         assert has_waited is False
+
+
+def test_a_lock_holds_for_all_links_to_a_cache(path, tmp_path):
+    """Files and folders: both builders would write to the same place."""
+    path.touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "folder").symlink_to(tmp_path)
+    links = [
+        tmp_path / "elsewhere" / "link.h5",
+        tmp_path / "folder" / path.name,
+    ]
+    links[0].symlink_to(path)
+
+    for held, other in ((path, links[0]), (links[0], path), (path, links[1])):
+        with lock(held):
+            assert is_being_built(other)
+            with (
+                pytest.raises(BusyCacheError, match=f"process {os.getpid()}"),
+                lock(other),
+            ):
+                pass
+    assert files_in(tmp_path) == ["cache.h5", "elsewhere", "folder"]
+    assert files_in(tmp_path / "elsewhere") == ["link.h5"]
 
 
 def test_a_second_builder_is_told_who_is_at_it(path, holder):

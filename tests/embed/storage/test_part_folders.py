@@ -56,6 +56,14 @@ def test_folders_that_no_cache_refers_to_are_found(path):
     ]
 
 
+def test_folders_of_other_programs_are_not_found(path):
+    """Where all are looked for; whoever has a cache of that name knows."""
+    data = leave(path, "mydata.parts")
+
+    assert find_leftovers(path.parent) == []
+    assert find_leftovers(path.parent, of="mydata") == [data]
+
+
 @pytest.mark.parametrize("is_linked", [False, True])
 def test_folders_are_found_from_any_place(path, monkeypatch, is_linked):
     """Where caches lie may be said from here, or by a link."""
@@ -98,11 +106,12 @@ def test_a_file_that_says_nothing_keeps_the_parts_of_its_name(path):
 def test_nobody_elses_file_is_removed(path):
     """A folder that is called like one of parts may be anybody's."""
     folder = leave(path, "cache.h5.parts-2")
-    (folder / "notes.txt").touch()
+    for name in ("notes.txt", "shard-00001.h5", "unlabelled-00001.h5"):
+        (folder / name).touch()
 
     remove_leftovers_of(path)
 
-    assert files_in(folder) == ["notes.txt"]
+    assert files_in(folder) == ["notes.txt", "shard-00001.h5"]
     remove_folder(path.with_name("not there"))
 
 

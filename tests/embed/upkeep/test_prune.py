@@ -8,6 +8,7 @@ import pytest
 
 from embed.artifacts import claim_cache
 from embed.building.folder import PLACE
+from embed.building.lock import is_being_built
 from embed.building.lock import lock_build
 from embed.cache import open_cache
 from embed.disk import count_bytes
@@ -312,6 +313,50 @@ def test_parts_that_are_being_written_stay(write, plan, caches_dir, quiet):
 
     assert during == ([], [])
     assert plan() == (["a.h5.parts"], [])
+
+
+def test_parts_that_a_build_began_since_stay(
+    caches_dir, tmp_path, quiet, write
+):
+    """What was planned is looked at once more, with the lock of the cache."""
+    folder = caches_dir / "a.h5.parts"
+    folder.mkdir()
+    (folder / "train-00000.h5").touch()
+    pruning = plan_prune(tmp_path / "artifacts", takes_unfinished=False)
+    (folder / "train-00001.h5").touch()
+
+    with lock_build(caches_dir / "a.h5", is_waiting=False, console=quiet):
+        remove(pruning)
+
+    assert files_in(folder) == ["train-00000.h5", "train-00001.h5"]
+    shutil.rmtree(folder)
+    write("a.h5", 3, max_file_bytes=PART_BYTES)
+    remove(pruning)
+    open_cache(caches_dir / "a.h5")
+
+
+def test_prune_holds_the_lock_of_a_cache_whose_parts_it_removes(
+    caches_dir, tmp_path, monkeypatch
+):
+    """No build can begin to write there meanwhile."""
+    folder = caches_dir / "a.h5.parts"
+    folder.mkdir()
+    (folder / "train-00000.h5").touch()
+    pruning = plan_prune(tmp_path / "artifacts", takes_unfinished=False)
+    seen = []
+    unlink = Path.unlink
+
+    def look(path, **options):
+        if path.parent == folder:
+            seen.append(is_being_built(caches_dir / "a.h5"))
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", look)
+
+    remove(pruning)
+
+    assert seen == [True]
+    assert files_in(caches_dir) == []
 
 
 def test_the_parts_of_a_copy_stay(write, plan, record, caches_dir):
