@@ -185,10 +185,16 @@ def remove_leftover_parts(path: Path, console: Console) -> None:
 
 
 def read_spec(build_dir: AnyPath) -> CacheSpec | None:
-    """Returns what a build is for, `None` where that cannot be read."""
+    """Returns what a build is for, `None` where nothing says so.
+
+    Raises:
+        StorageError: If a store does not answer.
+    """
     try:
         text = (build_dir / SPEC).read_text("utf-8")
         return CacheSpec.model_validate_json(text)
+    except StorageError:  # Nobody knows what it says.
+        raise
     except (OSError, UnicodeDecodeError, pydantic.ValidationError):
         return None
 

@@ -17,6 +17,7 @@ from embed.building.folder import BLOCKS
 from embed.building.folder import build_dir_of
 from embed.building.folder import read_place
 from embed.building.remote import EXTRAS
+from embed.building.remote import SECRETS
 from embed.building.remote import AnyPath
 from embed.building.remote import RemotePath
 from embed.errors import StorageError
@@ -68,10 +69,11 @@ def open_place(blocks: str) -> AnyPath:
             "looks for them, in variables or files of its own. Received: a "
             "colon in front of an @. Name the place with `--blocks` without it."
         )
+    shown = SECRETS.sub("", blocks)
     if not rest or SIGNS.search(rest):
         raise StorageError(
-            f"Blocks cannot lie in {blocks}. {EXPECTED}, without patterns. "
-            f"Received: {blocks}. Name one with `--blocks`."
+            f"Blocks cannot lie in {shown}. {EXPECTED}, without patterns and "
+            f"queries. Received: {shown}. Name one with `--blocks`."
         )
     try:
         import fsspec
@@ -82,7 +84,7 @@ def open_place(blocks: str) -> AnyPath:
     except ValueError as error:
         raise StorageError(
             f"Nothing is known of {scheme}:// to keep blocks in. {EXPECTED}. "
-            f"Received: {blocks}. Name one with `--blocks`."
+            f"Received: {shown}. Name one with `--blocks`."
         ) from error
     return RemotePath(blocks)
 

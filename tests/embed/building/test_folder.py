@@ -1,6 +1,10 @@
 """Tests for `embed.building.folder`."""
 
+import uuid
+
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from embed.building.folder import OVERWRITE
 from embed.building.folder import PLACE
@@ -13,12 +17,43 @@ from embed.building.folder import read_spec
 from embed.building.folder import remove_leftover
 from embed.building.journal import Journal
 from embed.building.journal import read_journal
+from embed.building.remote import RemotePath
+from embed.console import Console
+from embed.errors import StorageError
 from tests.drawn_caches import PROVENANCE
 from tests.drawn_caches import create_spec
 from tests.drawn_caches import files_in
 from tests.drawn_caches import write_drawn_cache
 
 OTHER = create_spec(backbone="keras:Other")
+
+
+class Denied(MemoryFileSystem):
+    """A store that lists what it has, but neither gives nor removes it."""
+
+    protocol = "denied"
+    is_denied = True
+
+    def cat_file(self, path, start=None, end=None, **options):
+        """Gives nothing."""
+        if self.is_denied:
+            raise PermissionError("AccessDenied")
+        return super().cat_file(path, start, end, **options)
+
+    def rm(self, path, recursive=False, maxdepth=None):
+        """Removes nothing."""
+        if self.is_denied:
+            raise PermissionError("AccessDenied")
+        super().rm(path, recursive, maxdepth)
+
+
+fsspec.register_implementation("denied", Denied)
+
+
+@pytest.fixture(name="denied")
+def _denied():
+    """A folder in it."""
+    return RemotePath(f"denied://{uuid.uuid4()}/a.blocks")
 
 
 @pytest.fixture(name="path")
@@ -175,6 +210,14 @@ def test_a_senseless_spec_is_none(path, data):
     (build_dir / SPEC).write_bytes(data)
 
     assert read_spec(build_dir) is None
+
+
+def test_a_store_that_denies_the_spec_is_told(denied):
+    """Nobody knows then whether a build is there: the reason is said."""
+    assert read_spec(RemotePath("memory://nothing/there")) is None
+
+    with pytest.raises(StorageError, match=r"read: access is denied"):
+        read_spec(denied)
 
 
 def test_a_build_says_where_its_blocks_lie(path, tmp_path):

@@ -113,6 +113,21 @@ def test_what_is_no_place_is_refused(blocks, message):
 
 
 @pytest.mark.parametrize(
+    "blocks",
+    [
+        "abfs://c@account.dfs.core.windows.net/a?sv=1&sig=SECRET",
+        "nothing://SECRET@host/a",
+    ],
+)
+def test_a_signature_in_a_url_is_not_repeated(blocks):
+    """Who shows the error to others shows them no key."""
+    with pytest.raises(StorageError, match=r"Received: \w+://") as caught:
+        open_place(blocks)
+
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "blocks", ["sftp://me:secret@host/a", "s3://KEY:sec/ret@bucket/a"]
 )
 def test_a_password_in_a_url_is_refused_and_not_repeated(blocks):
