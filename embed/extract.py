@@ -13,11 +13,10 @@ from embed.backbones import load_backbone
 from embed.backbones.sized import SizedBackbones
 from embed.building.build import Build
 from embed.building.current import CurrentPictures
-from embed.building.folder import build_dir_of
 from embed.building.folder import prepare_build_dir
-from embed.building.folder import read_place
 from embed.building.folder import remove_leftover
 from embed.building.folder import remove_leftover_parts
+from embed.building.folder import tell_of_other_place
 from embed.building.lock import is_being_built
 from embed.building.lock import lock_build
 from embed.building.lookup import Lookup
@@ -201,12 +200,7 @@ def build_cache(
                 f"Replacing {path}. Runs and searches made on it are refused "
                 "where its pictures have changed."
             )
-        held = read_place(build_dir_of(path))
-        if held not in (build_dir_of(path), blocks_dir):
-            console.say(
-                f"The blocks that an earlier attempt left in {held} stay "
-                "there. To go on from them, give the `--blocks` of then."
-            )
+        tell_of_other_place(path, blocks_dir, console)
         prepare_build_dir(
             path, spec, is_overwrite=is_overwrite, blocks_dir=blocks_dir
         )

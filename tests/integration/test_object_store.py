@@ -150,6 +150,7 @@ def test_an_interrupted_build_goes_on_from_the_store(store, build, local, path):
     folder = find_block(store).rpartition("/train/")[0]
     assert store.names() == [
         f"{folder}/spec.json",
+        f"{folder}/token",
         f"{folder}/train/00000000.npz",
     ]
     assert files_in(build_dir_of(path)) == [
@@ -311,7 +312,7 @@ def test_a_shared_folder_is_a_place_too(build, local, tmp_path):
     folder = tmp_path / "shared"
     interrupt(build, blocks=str(folder))
     (blocks_dir,) = folder.iterdir()
-    assert files_in(blocks_dir) == ["spec.json", "train"]
+    assert files_in(blocks_dir) == ["spec.json", "token", "train"]
 
     result = build(blocks=str(folder))
 

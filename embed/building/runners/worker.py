@@ -28,6 +28,7 @@ from embed.building.current import find_rows
 from embed.building.embedder import Embedder
 from embed.building.embedder import TaskResult
 from embed.building.folder import read_spec
+from embed.building.folder import read_token
 from embed.building.plan import Task
 from embed.building.request import create_spec
 from embed.building.runners.order import Failure
@@ -116,7 +117,10 @@ class BlockWorker:
                 "machines have the same files under the same paths, and run "
                 "the command again."
             )
-        if read_spec(order.blocks_dir) != spec:
+        if (
+            read_spec(order.blocks_dir) != spec
+            or read_token(order.blocks_dir) != order.token
+        ):
             raise StorageError(
                 f"A worker does not find the folder {order.blocks_dir} of the "
                 "build. Expected: one that all machines share. Give the "

@@ -14,6 +14,9 @@ from embed.building.blocks import read_block
 from embed.building.blocks import write_block
 from embed.building.current import CurrentPictures
 from embed.building.folder import SPEC
+from embed.building.folder import TOKEN
+from embed.building.folder import begin_blocks
+from embed.building.folder import read_token
 from embed.building.plan import make_plan
 from embed.building.request import create_spec
 from embed.building.runners.order import Failure
@@ -44,9 +47,10 @@ def _order(tiny_request, tmp_path):
         load_backbone(request.backbone),
     )
     blocks_dir = tmp_path / "cache.h5.building"
-    blocks_dir.mkdir()
-    write_text(blocks_dir / SPEC, spec.to_json())
-    return WorkOrder(request, spec, blocks_dir, num_views=84)
+    begin_blocks(blocks_dir, blocks_dir, spec)
+    return WorkOrder(
+        request, spec, blocks_dir, read_token(blocks_dir), num_views=84
+    )
 
 
 @pytest.fixture(name="units")
@@ -112,6 +116,7 @@ def test_two_units_at_once_are_what_they_are_alone(order, units, tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     write_text(alone / SPEC, order.spec.to_json())
+    write_text(alone / TOKEN, order.token)
     for unit in units:
         BlockWorker(dataclasses.replace(order, blocks_dir=alone)).compute(
             unit, ""
@@ -205,6 +210,15 @@ def test_a_worker_that_does_not_see_the_blocks_is_refused(order, tmp_path):
     order = dataclasses.replace(order, blocks_dir=tmp_path / "elsewhere")
 
     with pytest.raises(StorageError, match=r"elsewhere.*all machines share"):
+        BlockWorker(order)
+
+
+def test_a_folder_of_an_earlier_attempt_is_not_the_one(order):
+    """A machine that does not share the folder may have one like it."""
+    BlockWorker(order)
+    begin_blocks(order.blocks_dir, order.blocks_dir, order.spec)
+
+    with pytest.raises(StorageError, match=r"all machines share"):
         BlockWorker(order)
 
 
