@@ -196,10 +196,17 @@ class RemotePath:
             filesystem.pipe_file(path, data)
             return
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        filesystem.pipe_file(path + ".part", data)
-        if filesystem.exists(path):
-            filesystem.rm_file(path)  # Some move nothing over a file.
-        filesystem.mv(path + ".part", path)
+        part = f"{path}.{os.urandom(4).hex()}.part"  # Others may write, too.
+        try:
+            filesystem.pipe_file(part, data)
+            if filesystem.exists(path):  # Some move nothing over a file.
+                with contextlib.suppress(FileNotFoundError):
+                    filesystem.rm_file(path)
+            filesystem.mv(part, path)
+        except Exception:
+            with contextlib.suppress(Exception):  # It may be full, or away.
+                filesystem.rm_file(part)
+            raise
 
     def _open(self) -> tuple[Any, str]:
         """Returns the filesystem and the path in it.

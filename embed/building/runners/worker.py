@@ -177,7 +177,7 @@ class BlockWorker:
                 )
         with clock.measure("write"):
             results = [
-                self._keep(task, result, stamps)
+                self._keep(task, result, stamps, there)
                 for (task, result), stamps in zip(
                     computed, unit.stamps, strict=True
                 )
@@ -223,9 +223,15 @@ class BlockWorker:
             return self._engines[sizes]
 
     def _keep(
-        self, task: Task, result: TaskResult, stamps: np.ndarray
+        self,
+        task: Task,
+        result: TaskResult,
+        stamps: np.ndarray,
+        there: Block | None,
     ) -> TaskResult:
         """Writes rows that have all views; others have yet to be completed.
+
+        They are of one task of a block, so that no other adds to it meanwhile.
 
         Returns:
             The result, without features that are on disk.
@@ -242,6 +248,7 @@ class BlockWorker:
                 stamps=stamps[np.isin(task.rows, result.rows)],
             ),
             task.key.path_in(self._order.blocks_dir),
+            there,
         )
         return dataclasses.replace(result, features=None)
 

@@ -3,9 +3,12 @@
 import dataclasses
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from embed.artifacts import write_text
 from embed.backbones import load_backbone
@@ -18,6 +21,7 @@ from embed.building.folder import TOKEN
 from embed.building.folder import begin_blocks
 from embed.building.folder import read_token
 from embed.building.plan import make_plan
+from embed.building.remote import RemotePath
 from embed.building.request import create_spec
 from embed.building.runners.order import Failure
 from embed.building.runners.order import WorkOrder
@@ -33,6 +37,21 @@ from tests.conftest import NUM_PICTURES
 from tests.conftest import TINY_DIM
 
 QUIET = Console(is_quiet=True)
+
+
+class Counted(MemoryFileSystem):
+    """A store that counts how often each file is asked for."""
+
+    protocol = "counted"
+    asked: ClassVar[list[str]] = []
+
+    def cat_file(self, path, start=None, end=None, **options):
+        """Gives a file."""
+        self.asked.append(path.rpartition("/")[2])
+        return super().cat_file(path, start, end, **options)
+
+
+fsspec.register_implementation("counted", Counted)
 
 
 @pytest.fixture(name="order")
@@ -88,6 +107,21 @@ def test_a_unit_is_a_block_on_disk(order, units):
     assert (report.engine, chosen) == ("tensorflow", ["tensorflow"])
     assert report.num_decoded == num_images
     assert report.seconds["forward"] > 0
+
+
+def test_a_store_is_asked_for_a_block_once(order, units, tmp_path):
+    """Each request of it costs money and a round trip."""
+    blocks_dir = RemotePath("counted://there/cache.blocks")
+    begin_blocks(tmp_path / "other.h5.building", blocks_dir, order.spec)
+    order = dataclasses.replace(
+        order, blocks_dir=blocks_dir, token=read_token(blocks_dir)
+    )
+    Counted.asked.clear()
+
+    BlockWorker(order).compute(units[0], "tensorflow")
+
+    assert Counted.asked == ["spec.json", "token", "00000000.npz"]
+    assert len(read_block(units[0].key.path_in(blocks_dir))) == 30
 
 
 def test_an_engine_is_chosen_without_computing_a_block(order, units):
