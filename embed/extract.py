@@ -167,7 +167,6 @@ def build_cache(
     shape = most, len(request.views), backbone.feature_dim
     require_part_size(request.dtype, shape, request.max_file_bytes)
     path = cache_path or _default_path(artifacts_dir, request, spec)
-    blocks_dir = open_blocks_dir(request.blocks, path, spec)
     pictures = CurrentPictures(source, console)
     folders = [path.parent, artifacts_dir / CACHES]
     lookup = Lookup(
@@ -200,6 +199,7 @@ def build_cache(
                 f"Replacing {path}. Runs and searches made on it are refused "
                 "where its pictures have changed."
             )
+        blocks_dir = open_blocks_dir(request.blocks, path, spec)
         tell_of_other_place(path, blocks_dir, console)
         prepare_build_dir(
             path, spec, is_overwrite=is_overwrite, blocks_dir=blocks_dir
@@ -211,7 +211,7 @@ def build_cache(
             pictures,
             backbones,
             path,
-            parents=[] if is_overwrite else lookup.find_parents(),
+            parents=[] if is_overwrite else lookup.find_parents(blocks_dir),
             blocks_dir=blocks_dir,
         )
         cache = build.finish(console)

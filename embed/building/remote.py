@@ -280,6 +280,11 @@ def list_folder(folder: AnyPath, pattern: str) -> list[AnyPath]:
     return [*sorted(folder.glob(pattern))]
 
 
+def identify(path: AnyPath) -> AnyPath:
+    """Returns a path that is the same by whatever name it was reached."""
+    return path if isinstance(path, RemotePath) else path.resolve()
+
+
 @functools.cache
 def _share(root: str, pid: int) -> Any:
     """Opens the filesystem of a bucket or host, once a process.
