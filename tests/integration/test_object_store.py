@@ -339,7 +339,7 @@ def test_no_credential_is_written_down(store, build, path, monkeypatch):
 
     here = [p.read_bytes() for p in build_dir_of(path).iterdir()]
     there = [store.get(name) for name in store.names()]
-    assert len(here + there) == 5
+    assert len(here + there) == 6
     assert not any(b"very-secret" in content for content in here + there)
     provenance = build().cache.provenance
     assert "very-secret" not in json.dumps(provenance.model_dump(mode="json"))
