@@ -229,6 +229,10 @@ class FeatureCache:
             self._indexes[split] = RowIndex.of(arrays)
         return self._indexes[split]
 
+    def forget_index(self, split: str) -> None:
+        """Frees the memory of an index; it is read again if need be."""
+        self._indexes.pop(split, None)
+
     def index_of_good(self, split: str, rows: np.ndarray) -> RowIndex:
         """Reads all but the features of rows that were found to be good."""
         return RowIndex.of(self._read_index(split, rows))

@@ -10,6 +10,7 @@ import errno
 import json
 import logging
 import os
+import re
 import sys
 import time
 import warnings
@@ -33,6 +34,7 @@ DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM}
 DISK_ERRORS |= {errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EFBIG}
 DISK_ERRORS |= {errno.EISDIR, errno.ENAMETOOLONG}
 DISK_ERRORS |= {errno.EIO, errno.ESTALE}  # Bad sectors; a share that went.
+BLOCKS = re.compile(r"\.blocks(/|$)")  # In a path that `--blocks` has named.
 
 
 def parse_size_option(text: str) -> int:
@@ -256,11 +258,13 @@ def command(
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
+        path = error.filename or "A file"
+        option = "--blocks" if BLOCKS.search(str(path)) else "--artifacts"
         text = (
-            f"{error.filename or 'A file'} cannot be used: {error.strerror}. "
+            f"{path} cannot be used: {error.strerror}. "
             "What is finished is kept. Expected: room on the disk, and files "
             "that can be read and written. See to it, or choose another "
-            "folder with `--artifacts DIR`, and run the command again."
+            f"folder with `{option} DIR`, and run the command again."
         )
         raise _exit(text, EXIT_ERROR) from error
 

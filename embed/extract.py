@@ -13,11 +13,10 @@ from embed.backbones import load_backbone
 from embed.backbones.sized import SizedBackbones
 from embed.building.build import Build
 from embed.building.current import CurrentPictures
-from embed.building.folder import build_dir_of
 from embed.building.folder import prepare_build_dir
-from embed.building.folder import read_place
 from embed.building.folder import remove_leftover
 from embed.building.folder import remove_leftover_parts
+from embed.building.folder import tell_of_other_place
 from embed.building.lock import is_being_built
 from embed.building.lock import lock_build
 from embed.building.lookup import Lookup
@@ -170,7 +169,6 @@ def build_cache(
     shape = most, len(request.views), backbone.feature_dim
     require_part_size(request.dtype, shape, request.max_file_bytes)
     path = cache_path or _default_path(artifacts_dir, request, spec)
-    blocks_dir = open_blocks_dir(request.blocks, path, spec)
     pictures = CurrentPictures(source, console)
     folders = [path.parent, artifacts_dir / CACHES]
     lookup = Lookup(
@@ -205,12 +203,8 @@ def build_cache(
                 f"Replacing {path}. Runs and searches made on it are refused "
                 "where its pictures have changed."
             )
-        held = read_place(build_dir_of(path))
-        if held not in (build_dir_of(path), blocks_dir):
-            console.say(
-                f"The blocks that an earlier attempt left in {held} stay "
-                "there. To go on from them, give the `--blocks` of then."
-            )
+        blocks_dir = open_blocks_dir(request.blocks, path, spec)
+        tell_of_other_place(path, blocks_dir, console)
         prepare_build_dir(
             path, spec, is_overwrite=is_overwrite, blocks_dir=blocks_dir
         )
@@ -221,7 +215,7 @@ def build_cache(
             pictures,
             backbones,
             path,
-            parents=[] if is_overwrite else lookup.find_parents(),
+            parents=[] if is_overwrite else lookup.find_parents(blocks_dir),
             blocks_dir=blocks_dir,
         )
         cache = build.finish(console)

@@ -19,6 +19,7 @@ from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
 from embed.building.plan import NOBODY
 from embed.building.plan import Plan
+from embed.building.remote import identify
 from embed.building.stamps import write_stamps
 from embed.cache import FeatureCache
 from embed.cache import open_cache
@@ -185,16 +186,18 @@ class Assembly:
             folder: Of the caches that they were to become.
             console: Told what cannot be removed.
         """
-        builds = {read_place(d): d for d in folder.glob(f"*{BUILDING}")}
+        builds = {
+            identify(read_place(build_dir)): build_dir
+            for build_dir in folder.glob(f"*{BUILDING}")
+        }
         for number, parent in enumerate(self._plan.parents):
-            build_dir = builds.get(parent.path)
+            build_dir = builds.get(identify(parent.path))
             if (
                 isinstance(parent, BlocksParent)
                 and build_dir is not None
                 and set(parent.views) <= set(self._plan.views)
                 and all(
-                    int((plan.parents == number).sum())
-                    == len(parent.known(split).image_ids)
+                    int((plan.parents == number).sum()) == parent.count(split)
                     for split, plan in self._plan.splits.items()
                 )
                 and not is_being_built(cache_path_of(build_dir))

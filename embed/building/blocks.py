@@ -16,6 +16,7 @@ which they are:
 import dataclasses
 import io
 import os
+import secrets
 import zipfile
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -118,7 +119,8 @@ def write_block(block: Block, path: AnyPath) -> None:
         path.write_bytes(buffer.getvalue())
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    # Another may write the same block: a worker that was taken for dead.
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
             np.savez(file, **vars(block))
@@ -132,15 +134,19 @@ def write_block(block: Block, path: AnyPath) -> None:
         part.unlink(missing_ok=True)
 
 
-def add_to_block(block: Block, path: AnyPath) -> None:
+def add_to_block(block: Block, path: AnyPath, there: Block | None) -> None:
     """Writes a block with the rows that are there already.
 
     A row takes the place of an older one of the same picture.
+
+    Args:
+        block: The new rows.
+        path: Where it lies.
+        there: What `read_block` returned of it.
     """
-    old = read_block(path)
-    if old is not None:
-        is_kept = ~np.isin(old.image_ids, block.image_ids)
-        block = join_blocks([old.take(np.flatnonzero(is_kept)), block])
+    if there is not None:
+        is_kept = ~np.isin(there.image_ids, block.image_ids)
+        block = join_blocks([there.take(np.flatnonzero(is_kept)), block])
     write_block(block, path)
 
 

@@ -12,6 +12,7 @@ from embed.building.assembly import name_caches
 from embed.building.blocks import Block
 from embed.building.blocks import add_to_block
 from embed.building.blocks import list_blocks
+from embed.building.blocks import read_block
 from embed.building.clock import StageClock
 from embed.building.current import CurrentPictures
 from embed.building.embedder import BadImage
@@ -268,7 +269,8 @@ class Build:
             is_oriented=result.is_oriented,
             stamps=self._pictures.stamps(split)[rows],
         )
-        add_to_block(block, task.key.path_in(self._blocks_dir))
+        path = task.key.path_in(self._blocks_dir)
+        add_to_block(block, path, read_block(path))
 
     def _complete(
         self, task: Task, rows: np.ndarray, computed: np.ndarray, plan: Plan

@@ -2,16 +2,18 @@
 
 SPLIT/NUMBER.npz   blocks of computed rows
 spec.json          the `CacheSpec` that they are of
+token              by which workers know the folder of this attempt
 journal.jsonl      what each attempt did
 overwrite          there if the build takes nothing over
 place              there if the blocks lie elsewhere, and says where
 
-Elsewhere (`embed.building.place`) the blocks and a second `spec.json` lie in a
-folder like this one.
+Elsewhere (`embed.building.place`) the blocks, the token and a second
+`spec.json` lie in a folder like this one.
 """
 
 import contextlib
 import itertools
+import secrets
 import shutil
 from pathlib import Path
 
@@ -34,6 +36,8 @@ from embed.storage.part_folders import remove_leftovers_of
 BUILDING = ".building"  # What the folder is called after the cache.
 BLOCKS = ".blocks"  # What one for blocks alone is called.
 SPEC, OVERWRITE, PLACE = "spec.json", "overwrite", "place"
+TOKEN = "token"  # noqa: S105  No password: it says which attempt it is.
+TOKEN_BYTES = 16  # No two attempts draw the same.
 FILES = "[0-9]*.npz*"  # Blocks, and halves of them.
 
 
@@ -108,6 +112,9 @@ def remove_leftover(path: Path) -> None:
 def begin_blocks(build_dir: Path, blocks_dir: AnyPath, spec: CacheSpec) -> None:
     """Writes what the blocks of a build are of, and where they lie.
 
+    A machine that does not share the folder may have one of an earlier attempt
+    under the same path: the token, new each time, tells them apart.
+
     Args:
         build_dir: Of the build, beside its cache.
         blocks_dir: Of its blocks; the same unless they lie elsewhere.
@@ -121,18 +128,18 @@ def begin_blocks(build_dir: Path, blocks_dir: AnyPath, spec: CacheSpec) -> None:
         (build_dir / PLACE).unlink(missing_ok=True)
     else:
         write_text(build_dir / PLACE, str(blocks_dir))
-    write_text(build_dir / SPEC, spec.to_json())
-    if isinstance(blocks_dir, RemotePath):
-        (blocks_dir / SPEC).write_bytes(spec.to_json().encode())
-    elif blocks_dir != build_dir:
-        blocks_dir.mkdir(parents=True, exist_ok=True)
-        write_text(blocks_dir / SPEC, spec.to_json())
+    for folder in dict.fromkeys((build_dir, blocks_dir)):
+        _write(folder / SPEC, spec.to_json())
+    _write(blocks_dir / TOKEN, secrets.token_hex(TOKEN_BYTES))
 
 
 def finish_blocks(
     build_dir: Path, blocks_dir: AnyPath, console: Console
 ) -> None:
     """Removes all that a finished build leaves.
+
+    Where a store does not allow it, the folder of the build stays and says
+    where they lie, so that `remove_leftover` can try again.
 
     Args:
         build_dir: Of the build, beside its cache.
@@ -143,6 +150,7 @@ def finish_blocks(
         remove_blocks(blocks_dir)
     except StorageError as error:
         console.say(f"The cache is finished, but its blocks stay: {error}")
+        return
     shutil.rmtree(build_dir, ignore_errors=True)
 
 
@@ -155,8 +163,10 @@ def remove_blocks(blocks_dir: AnyPath) -> None:
     if isinstance(blocks_dir, Path):
         shutil.rmtree(blocks_dir, ignore_errors=True)
         return
-    blocks = [f for split in blocks_dir.glob("*") for f in split.glob(FILES)]
-    blocks_dir.remove([*blocks, *blocks_dir.glob(SPEC)])
+    there = blocks_dir.glob("*")
+    blocks = [f for split in there for f in split.glob(FILES)]
+    ours = [f for f in there if f.name in (SPEC, TOKEN)]
+    blocks_dir.remove([*blocks, *ours])
 
 
 def read_place(build_dir: Path) -> AnyPath:
@@ -168,6 +178,24 @@ def read_place(build_dir: Path) -> AnyPath:
     if not place.endswith(BLOCKS):  # It was damaged.
         return build_dir
     return RemotePath(place) if "://" in place else Path(place)
+
+
+def tell_of_other_place(
+    path: Path, blocks_dir: AnyPath, console: Console
+) -> None:
+    """Says where the blocks are that a build does not go on from.
+
+    Args:
+        path: Of the cache.
+        blocks_dir: Where the blocks of this build lie.
+        console: Where the remark goes.
+    """
+    held = read_place(build_dir_of(path))
+    if held not in (build_dir_of(path), blocks_dir):
+        console.say(
+            f"The blocks that an earlier attempt left in {held} stay there. "
+            "To go on from them, give the `--blocks` of then."
+        )
 
 
 def remove_leftover_parts(path: Path, console: Console) -> None:
@@ -185,12 +213,40 @@ def remove_leftover_parts(path: Path, console: Console) -> None:
 
 
 def read_spec(build_dir: AnyPath) -> CacheSpec | None:
-    """Returns what a build is for, `None` where that cannot be read."""
+    """Returns what a build is for, `None` where nothing says so.
+
+    Raises:
+        StorageError: If a store does not answer.
+    """
     try:
         text = (build_dir / SPEC).read_text("utf-8")
         return CacheSpec.model_validate_json(text)
+    except StorageError:  # Nobody knows what it says.
+        raise
     except (OSError, UnicodeDecodeError, pydantic.ValidationError):
         return None
+
+
+def read_token(blocks_dir: AnyPath) -> str:
+    """Returns what the last attempt wrote there, `""` where none did.
+
+    Raises:
+        StorageError: If a store does not answer.
+    """
+    try:
+        return (blocks_dir / TOKEN).read_text("utf-8")
+    except StorageError:
+        raise
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _write(path: AnyPath, text: str) -> None:
+    if isinstance(path, RemotePath):
+        path.write_bytes(text.encode())
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
 
 
 def _free_name(build_dir: Path, held: CacheSpec) -> Path:

@@ -1,5 +1,6 @@
 """Where the rows of a cache that is asked for may lie already."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from embed.building.folder import read_spec
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
 from embed.building.parents import Parent
-from embed.building.place import open_blocks_dir
 from embed.building.place import open_place
 from embed.building.plan import NOBODY
 from embed.building.plan import Plan
 from embed.building.plan import make_plan
 from embed.building.remote import AnyPath
+from embed.building.remote import identify
 from embed.building.remote import list_folder
 from embed.building.request import BuildRequest
 from embed.building.stamps import NO_STAMP
@@ -76,15 +77,7 @@ class Lookup:
             there = open_cache(self._path)
             self._require_served(there)
             there.pictures_digest()  # Damage there is told, not built over.
-        for parent in self._find_caches():
-            held = parent.cache
-            if self._is_named and held.path != self._path:
-                continue
-            if held.spec != self._spec and (
-                held.path != self._path
-                or not is_served_by(self._spec, held.spec)
-            ):
-                continue
+        for parent in self._find_caches(self._may_serve):
             plan = make_plan(
                 self._spec,
                 self._pictures,
@@ -93,26 +86,38 @@ class Lookup:
             )
             if plan.sole_parent() is parent:
                 _renew_stamps(parent, plan, self._pictures)
-                return held
+                return parent.cache
         return None
 
-    def find_parents(self) -> list[Parent]:
-        """Returns all that may know some of the rows, caches first."""
+    def find_parents(self, own_dir: AnyPath) -> list[Parent]:
+        """Returns all that may know some of the rows, caches first.
+
+        Args:
+            own_dir: Folder of the blocks of the build that asks.
+        """
         blocks = self._request.blocks
-        own_dir = open_blocks_dir(blocks, self._path, self._spec)
         folders: list[AnyPath] = [*self._folders]
         if blocks is not None:
             folders.append(open_place(blocks))
         builds = find_builds(self._spec, folders, besides=own_dir)
         return [*self._find_caches(), *builds]
 
-    def _find_caches(self) -> list[CacheParent]:
+    def _find_caches(
+        self, is_wanted: Callable[[FeatureCache], bool] = lambda cache: True
+    ) -> list[CacheParent]:
         paths = [p for f in self._folders for p in newest_first(f, "*.h5")]
         return find_caches(
             self._spec,
             dict.fromkeys([self._path, *paths]),
             max_pixels=self._request.max_pixels,
+            is_wanted=is_wanted,
         )
+
+    def _may_serve(self, cache: FeatureCache) -> bool:
+        """Tells by its spec whether a cache may hold all wanted vectors."""
+        if cache.path == self._path:
+            return is_served_by(self._spec, cache.spec)
+        return not self._is_named and cache.spec == self._spec
 
     def _require_served(self, cache: FeatureCache) -> None:
         if is_served_by(self._spec, cache.spec):
@@ -127,7 +132,11 @@ class Lookup:
 
 
 def find_caches(
-    spec: CacheSpec, cache_paths: Iterable[Path], *, max_pixels: int
+    spec: CacheSpec,
+    cache_paths: Iterable[Path],
+    *,
+    max_pixels: int,
+    is_wanted: Callable[[FeatureCache], bool] = lambda cache: True,
 ) -> list[CacheParent]:
     """Opens the caches that hold vectors of a spec.
 
@@ -136,12 +145,13 @@ def find_caches(
         cache_paths: Caches, the most likely first. Those that are damaged or
             of other vectors are passed over.
         max_pixels: Largest number of pixels a picture may have.
+        is_wanted: Tells which of them to read at all.
     """
     parents: list[CacheParent] = []
     for path in cache_paths:
         try:
             cache = open_cache(path)
-            if is_kin(spec, cache.spec):
+            if is_kin(spec, cache.spec) and is_wanted(cache):
                 parent = CacheParent(cache, max_pixels=max_pixels)
                 for split in cache.num_images:
                     parent.known(split)
@@ -162,12 +172,16 @@ def find_builds(
         besides: Folder of the blocks of the build that asks.
     """
     parents: list[Parent] = []
+    seen = {identify(besides)}
     for folder in folders:
         for blocks_dir in [
             *list_folder(folder, f"*{BUILDING}"),
             *list_folder(folder, f"*{BLOCKS}"),
         ]:
-            held = None if blocks_dir == besides else read_spec(blocks_dir)
+            if identify(blocks_dir) in seen:  # By another name.
+                continue
+            seen.add(identify(blocks_dir))
+            held = read_spec(blocks_dir)
             if held is not None and is_kin(spec, held):
                 parents.append(BlocksParent(blocks_dir, held.views))
     return parents

@@ -60,12 +60,24 @@ class Parent(abc.ABC):
     def __init__(self, path: AnyPath, views: tuple[str, ...]) -> None:
         self.path, self.views = path, views
         self._known: dict[str, KnownRows] = {}
+        self._counts: dict[str, int] = {}
 
     def known(self, split: str) -> KnownRows:
         """Returns what is known of a split, without the features."""
         if split not in self._known:
-            self._known[split] = self._find_known(split)
+            known = self._known[split] = self._find_known(split)
+            self._counts[split] = len(known.image_ids)
         return self._known[split]
+
+    def count(self, split: str) -> int:
+        """Returns how many rows of a split are known."""
+        if split not in self._counts:
+            self.known(split)
+        return self._counts[split]
+
+    def forget(self, split: str) -> None:
+        """Frees the memory of what is known; it is read again if need be."""
+        self._known.pop(split, None)
 
     @abc.abstractmethod
     def _find_known(self, split: str) -> KnownRows:
@@ -146,6 +158,11 @@ class CacheParent(Parent):
                 raise
             raise DamagedParentError(str(error), self.cache.path) from error
 
+    def forget(self, split: str) -> None:
+        """Frees the memory of what is known; it is read again if need be."""
+        super().forget(split)
+        self.cache.forget_index(split)
+
     def pass_over_damage(self) -> None:
         """Reads all of the cache, and knows its good rows alone from here."""
         self._is_good = {
@@ -153,6 +170,7 @@ class CacheParent(Parent):
             for split in self.cache.num_images
         }
         self._known.clear()
+        self._counts.clear()
 
     def _known_good(self, split: str, is_good: np.ndarray) -> KnownRows:
         """Reads the good rows of a damaged cache; each vouches for itself."""

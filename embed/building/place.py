@@ -2,14 +2,14 @@
 
 There, in a shared folder or a store, each build has a folder of its own,
 `NAME-FINGERPRINT-BUILDER.blocks`, with its blocks and its `spec.json`. No two
-builds write into one: BUILDER stands for the machine that began it and the
-path of the cache. What another has there is taken over as from any build that
-was cut off.
+builds write into one: BUILDER is drawn when a build begins, which keeps it in
+`place` beside its cache. What another has there is taken over as from any build
+that was cut off.
 """
 
-import hashlib
 import os
 import re
+import secrets
 from pathlib import Path
 
 from embed.artifacts import make_folder
@@ -17,17 +17,18 @@ from embed.building.folder import BLOCKS
 from embed.building.folder import build_dir_of
 from embed.building.folder import read_place
 from embed.building.remote import EXTRAS
+from embed.building.remote import SECRETS
 from embed.building.remote import AnyPath
 from embed.building.remote import RemotePath
 from embed.errors import StorageError
-from embed.provenance import host_name
 from embed.spec import CacheSpec
 
 LOCAL = ("file", "local")  # As fsspec calls folders of this machine.
-BUILDER_DIGITS = 8
+BUILDER_BYTES = 4  # Enough to tell apart the builds of one name and spec.
 PASSWORD = re.compile(r"[^@]*:[^@]*@")  # At the start of what follows `://`.
 # Patterns, chains and queries: what a store may read as more than a name.
 SIGNS = re.compile(r"[*?\[\]]|::")
+UNSAFE = re.compile(r"[^\w.-]")  # In a name: it is to be no pattern either.
 EXPECTED = (
     "Expected: a folder, s3://BUCKET/PATH, gs://BUCKET/PATH or another URL "
     "that fsspec knows"
@@ -68,10 +69,11 @@ def open_place(blocks: str) -> AnyPath:
             "looks for them, in variables or files of its own. Received: a "
             "colon in front of an @. Name the place with `--blocks` without it."
         )
+    shown = SECRETS.sub("", blocks)
     if not rest or SIGNS.search(rest):
         raise StorageError(
-            f"Blocks cannot lie in {blocks}. {EXPECTED}, without patterns. "
-            f"Received: {blocks}. Name one with `--blocks`."
+            f"Blocks cannot lie in {shown}. {EXPECTED}, without patterns and "
+            f"queries. Received: {shown}. Name one with `--blocks`."
         )
     try:
         import fsspec
@@ -82,7 +84,7 @@ def open_place(blocks: str) -> AnyPath:
     except ValueError as error:
         raise StorageError(
             f"Nothing is known of {scheme}:// to keep blocks in. {EXPECTED}. "
-            f"Received: {blocks}. Name one with `--blocks`."
+            f"Received: {shown}. Name one with `--blocks`."
         ) from error
     return RemotePath(blocks)
 
@@ -107,7 +109,8 @@ def open_blocks_dir(
 ) -> AnyPath:
     """Returns the folder of the blocks of one build; makes none.
 
-    A build that goes on stays with its folder, on another machine too.
+    A build that goes on stays with its folder, on another machine too. One
+    that has yet to write there gets another at each call.
 
     Args:
         blocks: As `anchor_blocks` returns it.
@@ -119,15 +122,14 @@ def open_blocks_dir(
     """
     if blocks is None:
         return build_dir_of(cache_path)
-    name, fingerprint = cache_path.stem, spec.fingerprint()
+    fingerprint = spec.fingerprint()
+    name = UNSAFE.sub("_", cache_path.stem)
     if not name.endswith(fingerprint):
         name = f"{name}-{fingerprint}"
     place, began = open_place(blocks), read_place(build_dir_of(cache_path))
     if began.parent == place and began.name.startswith(f"{name}-"):
         return began
-    owner = f"{host_name()}:{cache_path.absolute()}"
-    builder = hashlib.sha256(owner.encode()).hexdigest()[:BUILDER_DIGITS]
-    return place / f"{name}-{builder}{BLOCKS}"
+    return place / f"{name}-{secrets.token_hex(BUILDER_BYTES)}{BLOCKS}"
 
 
 def _describe_missing(scheme: str, error: ImportError) -> str:

@@ -170,7 +170,8 @@ def make_plan(
 
     A row is known to the first parent that has its id with the content that
     the picture has now, and every wanted view of it; else to the first that
-    has some.
+    has some. What one knows of a split, none of whose rows is wanted, is
+    forgotten.
 
     Args:
         spec: What is to be built.
@@ -210,6 +211,9 @@ def make_plan(
                 known.stamps[positions],
             )
             rows, positions = rows[is_same], positions[is_same]
+            if not len(rows):  # A million ids and digests are 140 MB.
+                parents[number].forget(split)
+                continue
             is_bad = np.isin(positions, list(known.errors))
             if accepts_errors:
                 for row, position in zip(

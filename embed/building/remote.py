@@ -196,10 +196,17 @@ class RemotePath:
             filesystem.pipe_file(path, data)
             return
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        filesystem.pipe_file(path + ".part", data)
-        if filesystem.exists(path):
-            filesystem.rm_file(path)  # Some move nothing over a file.
-        filesystem.mv(path + ".part", path)
+        part = f"{path}.{os.urandom(4).hex()}.part"  # Others may write, too.
+        try:
+            filesystem.pipe_file(part, data)
+            if filesystem.exists(path):  # Some move nothing over a file.
+                with contextlib.suppress(FileNotFoundError):
+                    filesystem.rm_file(path)
+            filesystem.mv(part, path)
+        except Exception:
+            with contextlib.suppress(Exception):  # It may be full, or away.
+                filesystem.rm_file(part)
+            raise
 
     def _open(self) -> tuple[Any, str]:
         """Returns the filesystem and the path in it.
@@ -271,6 +278,11 @@ def list_folder(folder: AnyPath, pattern: str) -> list[AnyPath]:
     if isinstance(folder, RemotePath):
         return [*folder.glob(pattern)]
     return [*sorted(folder.glob(pattern))]
+
+
+def identify(path: AnyPath) -> AnyPath:
+    """Returns a path that is the same by whatever name it was reached."""
+    return path if isinstance(path, RemotePath) else path.resolve()
 
 
 @functools.cache

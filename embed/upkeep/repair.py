@@ -12,7 +12,9 @@ from embed.backbones.sized import SizedBackbones
 from embed.building.build import Build
 from embed.building.current import CurrentPictures
 from embed.building.current import find_rows
+from embed.building.folder import build_dir_of
 from embed.building.folder import prepare_build_dir
+from embed.building.folder import tell_of_other_place
 from embed.building.lock import lock_build
 from embed.building.parents import CacheParent
 from embed.building.request import BuildRequest
@@ -105,6 +107,7 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
         rows = find_rows(pictures.image_ids(split), known.image_ids)
         pictures.learn(split, rows, known.content_digests)
     with lock_build(cache.path, is_waiting=False, console=console):
+        tell_of_other_place(cache.path, build_dir_of(cache.path), console)
         prepare_build_dir(cache.path, spec)
         build = Build(
             request,

@@ -115,6 +115,21 @@ def test_full_or_forbidden_disk(run_body, number):
     assert process.returncode == 1
     assert process.stderr.startswith("error: /x/y cannot be used: ")
     assert "`--artifacts DIR`" in process.stderr
+
+
+def test_a_full_folder_of_blocks_is_named_by_its_option(run_body):
+    """`--artifacts` would change nothing there."""
+    process = run_body(
+        """
+        import errno
+        path = "/shared/a-9f3c-0a1b.blocks/train/00000000.npz.0a1b.part"
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+        """
+    )
+
+    assert process.returncode == 1
+    assert "`--blocks DIR`" in process.stderr
+    assert "--artifacts" not in process.stderr
     assert process.stderr.count("\n") == 1
 
 

@@ -207,7 +207,7 @@ def test_a_killed_build_resumes(build, tmp_path, digits_source):
         )
     (build_dir,) = (dirs["stopped"] / "caches").glob("*.building")
     blocks = sorted(path.name for path in build_dir.glob("*/*"))
-    part = build_dir / "train" / "00000001.npz.part"
+    part = build_dir / "train" / "00000001.npz.0a1b2c3d.part"
     part.write_bytes(b"half a block")  # As a killed write leaves it.
 
     resumed = build(source=digits_source, artifacts_dir=dirs["stopped"])

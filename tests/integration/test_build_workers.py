@@ -152,7 +152,7 @@ def test_workers_that_die_again_and_again_end_the_build(
         killer.join()
 
     (build_dir,) = (tmp_path / "caches").glob("*.building")
-    assert files_in(build_dir) == ["spec.json"]
+    assert files_in(build_dir) == ["spec.json", "token"]
     assert build_dir == build_dir_of(
         build_dir.with_name(build_dir.name.removesuffix(".building"))
     )

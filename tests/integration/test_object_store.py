@@ -150,6 +150,7 @@ def test_an_interrupted_build_goes_on_from_the_store(store, build, local, path):
     folder = find_block(store).rpartition("/train/")[0]
     assert store.names() == [
         f"{folder}/spec.json",
+        f"{folder}/token",
         f"{folder}/train/00000000.npz",
     ]
     assert files_in(build_dir_of(path)) == [
@@ -311,7 +312,7 @@ def test_a_shared_folder_is_a_place_too(build, local, tmp_path):
     folder = tmp_path / "shared"
     interrupt(build, blocks=str(folder))
     (blocks_dir,) = folder.iterdir()
-    assert files_in(blocks_dir) == ["spec.json", "train"]
+    assert files_in(blocks_dir) == ["spec.json", "token", "train"]
 
     result = build(blocks=str(folder))
 
@@ -338,7 +339,7 @@ def test_no_credential_is_written_down(store, build, path, monkeypatch):
 
     here = [p.read_bytes() for p in build_dir_of(path).iterdir()]
     there = [store.get(name) for name in store.names()]
-    assert len(here + there) == 5
+    assert len(here + there) == 6
     assert not any(b"very-secret" in content for content in here + there)
     provenance = build().cache.provenance
     assert "very-secret" not in json.dumps(provenance.model_dump(mode="json"))

@@ -28,12 +28,14 @@ class WorkOrder:
         request: What is built, good from any folder.
         spec: What its rows are determined by, there as here.
         blocks_dir: Where its blocks lie.
+        token: What this attempt wrote there (`embed.building.folder`).
         num_views: Views that each worker embeds, about.
     """
 
     request: BuildRequest
     spec: CacheSpec
     blocks_dir: AnyPath
+    token: str
     num_views: int
 
 

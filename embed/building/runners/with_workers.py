@@ -6,6 +6,7 @@ from pathlib import Path
 
 from embed.building.clock import StageClock
 from embed.building.embedder import TaskResult
+from embed.building.folder import read_token
 from embed.building.plan import Task
 from embed.building.runners.order import UnitReport
 from embed.building.runners.order import WorkOrder
@@ -75,6 +76,7 @@ class RunnerWithWorkers(Runner):
             request=work.request,
             spec=work.spec,
             blocks_dir=blocks_dir,
+            token=read_token(blocks_dir),
             num_views=-(-work.num_views // num_workers),
         )
 

@@ -28,6 +28,7 @@ from embed.building.current import find_rows
 from embed.building.embedder import Embedder
 from embed.building.embedder import TaskResult
 from embed.building.folder import read_spec
+from embed.building.folder import read_token
 from embed.building.plan import Task
 from embed.building.request import create_spec
 from embed.building.runners.order import Failure
@@ -98,7 +99,10 @@ class BlockWorker:
                 "machines have the same files under the same paths, and run "
                 "the command again."
             )
-        if read_spec(order.blocks_dir) != spec:
+        if (
+            read_spec(order.blocks_dir) != spec
+            or read_token(order.blocks_dir) != order.token
+        ):
             raise StorageError(
                 f"A worker does not find the folder {order.blocks_dir} of the "
                 "build. Expected: one that all machines share. Give the "
@@ -154,7 +158,7 @@ class BlockWorker:
                 )
         with clock.measure("write"):
             results = [
-                self._keep(task, result, stamps)
+                self._keep(task, result, stamps, there)
                 for (task, result), stamps in zip(
                     computed, unit.stamps, strict=True
                 )
@@ -212,9 +216,15 @@ class BlockWorker:
             return self._engines[sizes]
 
     def _keep(
-        self, task: Task, result: TaskResult, stamps: np.ndarray
+        self,
+        task: Task,
+        result: TaskResult,
+        stamps: np.ndarray,
+        there: Block | None,
     ) -> TaskResult:
         """Writes rows that have all views; others have yet to be completed.
+
+        They are of one task of a block, so that no other adds to it meanwhile.
 
         Returns:
             The result, without features that are on disk.
@@ -231,6 +241,7 @@ class BlockWorker:
                 stamps=stamps[np.isin(task.rows, result.rows)],
             ),
             task.key.path_in(self._order.blocks_dir),
+            there,
         )
         return dataclasses.replace(result, features=None)
 

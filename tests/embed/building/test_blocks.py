@@ -9,6 +9,7 @@ import pytest
 from embed.building.blocks import BLOCK_ROWS
 from embed.building.blocks import Block
 from embed.building.blocks import BlockKey
+from embed.building.blocks import add_to_block
 from embed.building.blocks import join_blocks
 from embed.building.blocks import list_blocks
 from embed.building.blocks import read_arrays
@@ -128,15 +129,39 @@ def test_whole_block_is_not_missing(block, tmp_path):
     assert are_there == [True, False]
 
 
-def test_part_of_a_killed_write_is_overwritten(block, tmp_path):
-    """Writing a block again needs no cleaning up."""
+def test_two_may_write_a_block(block, tmp_path, monkeypatch):
+    """A worker that was taken for dead and the next: one of them is last."""
     path = tmp_path / "00000000.npz"
-    path.with_name(path.name + ".part").write_bytes(b"half")
+    other = block.take(np.array([1]))
+    save = np.savez
+
+    def save_later(file, **columns):
+        monkeypatch.setattr(np, "savez", save)
+        write_block(other, path)
+        save(file, **columns)
+
+    monkeypatch.setattr(np, "savez", save_later)
 
     write_block(block, path)
 
     assert_equal(read_block(path), block)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_rows_are_added_to_those_that_are_there(block, tmp_path):
+    """The newer of two of the same picture is kept."""
+    path = tmp_path / "00000000.npz"
+    newer = dataclasses.replace(block, features=block.features + 1)
+
+    add_to_block(block.take(np.array([0])), path, None)
+    add_to_block(newer.take(np.array([1])), path, read_block(path))
+    assert_equal(
+        read_block(path),
+        join_blocks([block.take(np.array([0])), newer.take(np.array([1]))]),
+    )
+    add_to_block(newer, path, read_block(path))
+
+    assert_equal(read_block(path), newer)
 
 
 def test_any_flipped_bit_counts_as_missing(block, tmp_path):

@@ -41,7 +41,12 @@ def test_a_build_that_is_cut_off_says_what_it_is(build, path):
         build(cache_path=path, console=StoppingConsole(80))
 
     build_dir = build_dir_of(path)
-    assert files_in(build_dir) == ["journal.jsonl", "spec.json", "train"]
+    assert files_in(build_dir) == [
+        "journal.jsonl",
+        "spec.json",
+        "token",
+        "train",
+    ]
     assert files_in(build_dir / "train") == ["00000000.npz"]
     assert read_spec(build_dir).views == ("plain", "flip")
     assert not path.with_name("cache.h5.lock").exists()
@@ -54,7 +59,7 @@ def test_an_engine_that_is_wrong_leaves_no_block(build, path, monkeypatch):
     with pytest.raises(EngineError, match="another `--engine`"):
         build(cache_path=path)
 
-    assert files_in(build_dir_of(path)) == ["spec.json"]
+    assert files_in(build_dir_of(path)) == ["spec.json", "token"]
 
 
 def test_features_too_large_for_their_dtype_keep_what_is_finished(

@@ -1,27 +1,63 @@
 """Tests for `embed.building.folder`."""
 
+import uuid
+
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from embed.building.folder import OVERWRITE
 from embed.building.folder import PLACE
 from embed.building.folder import SPEC
 from embed.building.folder import begin_blocks
 from embed.building.folder import build_dir_of
+from embed.building.folder import finish_blocks
 from embed.building.folder import prepare_build_dir
 from embed.building.folder import read_place
 from embed.building.folder import read_spec
+from embed.building.folder import read_token
 from embed.building.folder import remove_leftover
 from embed.building.folder import remove_leftover_parts
 from embed.building.journal import Journal
 from embed.building.journal import read_journal
 from embed.building.lock import lock_build
+from embed.building.remote import RemotePath
 from embed.console import Console
+from embed.errors import StorageError
 from tests.drawn_caches import PROVENANCE
 from tests.drawn_caches import create_spec
 from tests.drawn_caches import files_in
 from tests.drawn_caches import write_drawn_cache
 
 OTHER = create_spec(backbone="keras:Other")
+
+
+class Denied(MemoryFileSystem):
+    """A store that may list what it has, but neither give nor remove it."""
+
+    protocol = "denied"
+    is_denied = False
+
+    def cat_file(self, path, start=None, end=None, **options):
+        """Gives nothing."""
+        if self.is_denied:
+            raise PermissionError("AccessDenied")
+        return super().cat_file(path, start, end, **options)
+
+    def rm(self, path, recursive=False, maxdepth=None):
+        """Removes nothing."""
+        if self.is_denied:
+            raise PermissionError("AccessDenied")
+        super().rm(path, recursive, maxdepth)
+
+
+fsspec.register_implementation("denied", Denied)
+
+
+@pytest.fixture(name="denied")
+def _denied():
+    """A folder in it."""
+    return RemotePath(f"denied://{uuid.uuid4()}/a.blocks")
 
 
 @pytest.fixture(name="path")
@@ -198,6 +234,60 @@ def test_a_senseless_spec_is_none(path, data):
     (build_dir / SPEC).write_bytes(data)
 
     assert read_spec(build_dir) is None
+
+
+def test_a_store_that_denies_the_spec_is_told(denied, monkeypatch):
+    """Nobody knows then whether a build is there: the reason is said."""
+    assert read_spec(denied) is None
+    monkeypatch.setattr(Denied, "is_denied", True)
+
+    with pytest.raises(StorageError, match=r"read: access is denied"):
+        read_spec(denied)
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_each_attempt_has_a_token_of_its_own(path, is_remote):
+    """It lies with the blocks, and goes with them."""
+    build_dir = build_dir_of(path)
+    blocks_dir = build_dir
+    if is_remote:
+        blocks_dir = RemotePath(f"memory://{uuid.uuid4()}/a.blocks")
+
+    assert read_token(blocks_dir) == ""
+    begin_blocks(build_dir, blocks_dir, create_spec())
+    first = read_token(blocks_dir)
+    begin_blocks(build_dir, blocks_dir, create_spec())
+    second = read_token(blocks_dir)
+    finish_blocks(build_dir, blocks_dir, Console(is_quiet=True))
+
+    assert "" != first != second != ""
+    assert read_token(blocks_dir) == ""
+    if is_remote:
+        assert blocks_dir.glob("*") == []
+
+
+def test_blocks_that_a_store_keeps_are_removed_later(
+    path, denied, monkeypatch, capsys
+):
+    """The cache is finished; its next user tries again."""
+    build_dir = build_dir_of(path)
+    begin_blocks(build_dir, denied, create_spec())
+    (denied / "train" / "00000000.npz").write_bytes(b"0")
+    Journal(build_dir, "tensorflow").begin_block("train", 0, 600)
+    attempts = read_journal(build_dir)
+    provenance = PROVENANCE.model_copy(update={"attempts": attempts})
+    write_drawn_cache(path, provenance=provenance)
+
+    monkeypatch.setattr(Denied, "is_denied", True)
+    finish_blocks(build_dir, denied, Console())
+    remove_leftover(path)
+
+    assert "its blocks stay: denied://" in capsys.readouterr().err
+    assert read_place(build_dir) == denied
+    monkeypatch.setattr(Denied, "is_denied", False)
+    remove_leftover(path)
+    assert not build_dir.exists()
+    assert denied.glob("*") == []
 
 
 def test_a_build_says_where_its_blocks_lie(path, tmp_path):

@@ -1,6 +1,7 @@
 """Tests for `embed.building.lookup`; `test_extract.py` has its use."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,44 @@ def test_damaged_caches_are_passed_over(path, tmp_path):
     parents = find_caches(create_spec(), [*paths, path], max_pixels=MAX_PIXELS)
 
     assert [parent.path for parent in parents] == [path]
+
+
+def test_a_cache_that_is_not_wanted_is_not_read(path, tmp_path):
+    """Its spec says so before its rows are: damage there goes unnoticed."""
+    damaged = tmp_path / "damaged.h5"
+    shutil.copy(path, damaged)
+    column = open_damaged(damaged).seal.columns["train"]["labels"]
+    change_bytes(damaged, *place_of(column, 3, 3), flip_a_bit)
+    asked = []
+
+    def is_wanted(cache):
+        asked.append(cache.path)
+        return cache.path == path
+
+    found = find_caches(
+        create_spec(),
+        [damaged, path],
+        max_pixels=MAX_PIXELS,
+        is_wanted=is_wanted,
+    )
+
+    assert asked == [damaged, path]
+    assert [parent.path for parent in found] == [path]
+
+
+def test_a_build_is_found_once(tmp_path, monkeypatch):
+    """By whatever names its folder is reached; nobody finds his own."""
+    blocks_dir = tmp_path / "there" / "other.blocks"
+    blocks_dir.mkdir(parents=True)
+    (blocks_dir / SPEC).write_text(create_spec(600).to_json())
+    monkeypatch.chdir(tmp_path)
+    folders = [Path("there"), tmp_path / "there"]
+
+    found = find_builds(create_spec(), folders, besides=tmp_path / "own")
+    besides = find_builds(create_spec(), folders, besides=blocks_dir)
+
+    assert [parent.path for parent in found] == [Path("there/other.blocks")]
+    assert besides == []
 
 
 def test_builds_of_equal_vectors_are_found(tmp_path):

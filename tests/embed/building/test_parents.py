@@ -1,5 +1,7 @@
 """Tests for `embed.building.parents`."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,19 @@ def test_a_cache_knows_its_rows(path):
     np.testing.assert_array_equal(
         parent.read("train", positions), expected.features[positions]
     )
+
+
+def test_what_is_forgotten_takes_no_memory(path):
+    """Not in the cache either; it is read again, and counted all the same."""
+    parent = CacheParent(open_cache(path), max_pixels=MAX_PIXELS)
+    known = weakref.ref(parent.known("train"))
+    index = weakref.ref(parent.cache.index("train"))
+
+    parent.forget("train")
+
+    assert (known(), index()) == (None, None)
+    assert (parent.count("train"), parent.count("test")) == (301, 4)
+    assert parent.known("train").image_ids[7] == "été/0007.jpg"
 
 
 def test_a_cache_knows_its_stamps(path):

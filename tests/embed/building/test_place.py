@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-import embed.building.place
 from embed.building.folder import PLACE
 from embed.building.folder import build_dir_of
+from embed.building.folder import remove_blocks
 from embed.building.place import anchor_blocks
 from embed.building.place import open_blocks_dir
 from embed.building.place import open_place
@@ -53,8 +53,8 @@ def test_blocks_lie_beside_their_cache_unless_said(path):
     assert open_blocks_dir(None, path, SPEC) == build_dir_of(path)
 
 
-def test_a_build_has_a_folder_of_its_own(path, tmp_path, monkeypatch):
-    """Neither another spec, cache nor machine has the same."""
+def test_a_build_has_a_folder_of_its_own(path, tmp_path):
+    """Not even one of the same name on another machine has the same."""
     named = tmp_path / f"pets-{DIGITS}.h5"
     folders = [
         open_blocks_dir("memory://a", path, SPEC),
@@ -63,32 +63,38 @@ def test_a_build_has_a_folder_of_its_own(path, tmp_path, monkeypatch):
         open_blocks_dir("memory://a", tmp_path / "other" / path.name, SPEC),
         open_blocks_dir("/a", path, SPEC),
     ]
-    monkeypatch.setattr(embed.building.place, "host_name", lambda: "other")
     folders.append(open_blocks_dir("memory://a", path, SPEC))
 
     assert len({*folders}) == len(folders)
     assert folders[0].parent == RemotePath("memory://a")
     assert folders[0].name.startswith(f"cache-{DIGITS}-")
     assert folders[1].name.startswith(f"pets-{DIGITS}-")
-    assert folders[4] == Path("/a") / folders[0].name
+    assert folders[4].parent == Path("/a")
 
 
-def test_the_same_build_finds_its_folder_again(path):
-    """The same command goes on from what is there."""
-    first, again = (open_blocks_dir("memory://a", path, SPEC) for _ in "12")
+@pytest.mark.parametrize("name", ["a[0-9].h5", "a*.h5", "a b?.h5", "été.h5"])
+def test_the_name_of_a_cache_is_no_pattern(name, tmp_path):
+    """What is removed of a store is that one folder, and all of it."""
+    place = f"memory://{tmp_path}"
+    folder = open_blocks_dir(place, tmp_path / name, SPEC)
+    block = folder / "train" / "00000000.npz"
+    other = open_blocks_dir(place, tmp_path / "a1.h5", SPEC) / "train" / "a.npz"
+    for path in (block, other):
+        path.write_bytes(b"")
 
-    assert first == again
+    remove_blocks(folder)
+
+    assert RemotePath(place).glob("*") == [other.parent.parent]
 
 
 @pytest.mark.parametrize("blocks", ["memory://a", "/a"])
-def test_a_build_stays_with_its_folder_on_another_machine(
-    path, blocks, monkeypatch
-):
-    """A machine that comes back by another name goes on from its blocks."""
+@pytest.mark.parametrize("name", ["cache.h5", "a b[1].h5"])
+def test_a_build_that_goes_on_stays_with_its_folder(tmp_path, name, blocks):
+    """The same command goes on from its blocks, on another machine too."""
+    path = tmp_path / name
     folder = open_blocks_dir(blocks, path, SPEC)
     build_dir_of(path).mkdir()
     (build_dir_of(path) / PLACE).write_text(str(folder))
-    monkeypatch.setattr(embed.building.place, "host_name", lambda: "other")
 
     assert open_blocks_dir(blocks, path, SPEC) == folder
     assert open_blocks_dir("memory://b", path, SPEC).parent != folder.parent
@@ -110,6 +116,21 @@ def test_what_is_no_place_is_refused(blocks, message):
     """The error says what is one."""
     with pytest.raises(StorageError, match=message):
         open_place(blocks)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        "abfs://c@account.dfs.core.windows.net/a?sv=1&sig=SECRET",
+        "nothing://SECRET@host/a",
+    ],
+)
+def test_a_signature_in_a_url_is_not_repeated(blocks):
+    """Who shows the error to others shows them no key."""
+    with pytest.raises(StorageError, match=r"Received: \w+://") as caught:
+        open_place(blocks)
+
+    assert "SECRET" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Tests for `embed.building.plan`."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,20 @@ def test_a_parent_of_everything_leaves_nothing(plan, source):
         made.read("train", np.array([0, 3]), BOTH)[..., 0],
         [[140, 141], [110, 111]],
     )
+
+
+def test_who_gives_no_row_is_forgotten(plan):
+    """A folder may hold many caches of millions of other pictures."""
+    stranger = FakeParent(1, ("x", "y"), BOTH)
+    changed = FakeParent(2, tuple("ab"), BOTH, contents={"a": "x", "b": "x"})
+    giver = FakeParent(3, tuple("cx"), BOTH)
+    parents = (stranger, changed, giver)
+    known = [weakref.ref(parent.known("train")) for parent in parents]
+
+    made = plan(*parents)
+
+    assert [ref() is None for ref in known] == [True, True, False]
+    assert made.used_parents() == [giver]
 
 
 def test_only_what_changed_is_computed(plan):

@@ -35,6 +35,20 @@ class Shelf(LocalFileSystem):
         super().pipe_file(path, value)
 
 
+class Crossing(LocalFileSystem):
+    """A filesystem on which somebody else writes the same file meanwhile."""
+
+    protocol = "crossing"
+    cross = None
+
+    def pipe_file(self, path, value, **options):
+        """Writes a file; first, once, whatever another writes."""
+        super().pipe_file(path, value, **options)
+        cross, Crossing.cross = Crossing.cross, None
+        if cross:
+            cross()
+
+
 class Silent(MemoryFileSystem):
     """A store that never answers."""
 
@@ -48,6 +62,7 @@ class Silent(MemoryFileSystem):
 
 
 fsspec.register_implementation("shelf", Shelf)
+fsspec.register_implementation("crossing", Crossing)
 fsspec.register_implementation("silent", Silent)
 
 
@@ -172,6 +187,20 @@ def test_an_empty_folder_is_not_removed_by_trying_it(tmp_path):
     assert files_in(tmp_path / "mine") == []
 
 
+def test_two_may_write_a_block_where_nothing_is_put_whole(
+    tmp_path, monkeypatch
+):
+    """A worker that was taken for dead and the next: one of them is last."""
+    path = RemotePath(f"crossing://{tmp_path}/a/00000000.npz")
+    other = draw_block().take(np.array([1]))
+    monkeypatch.setattr(Crossing, "cross", lambda: write_block(other, path))
+
+    write_block(draw_block(), path)
+
+    assert len(read_block(path)) == 3
+    assert names_in(path.parent) == ["00000000.npz"]
+
+
 def test_a_write_that_fails_leaves_the_file_of_before(tmp_path, monkeypatch):
     """What is told about it carries no password."""
     path = RemotePath(f"shelf://{tmp_path}/a/train/00000000.npz")
@@ -185,6 +214,7 @@ def test_a_write_that_fails_leaves_the_file_of_before(tmp_path, monkeypatch):
 
     assert "secret" not in str(caught.value)
     assert len(read_block(path)) == 3
+    assert names_in(path.parent) == ["00000000.npz"]
 
 
 def test_a_store_that_never_answers_is_given_up(monkeypatch):

@@ -324,6 +324,28 @@ def test_blocks_of_another_spec_are_not_taken_for_its_rows(
     assert_equal_datasets(read_datasets(path), datasets)
 
 
+def test_blocks_elsewhere_are_named_before_they_are_forgotten(
+    build, path, tmp_path, capsys
+):
+    """A repair takes the place of the overwrite that was cut off."""
+    shared = tmp_path / "shared"
+    with pytest.raises(KeyboardInterrupt):
+        build(
+            cache_path=path,
+            blocks=str(shared),
+            is_overwrite=True,
+            console=StoppingConsole(40),
+        )
+    (blocks_dir,) = shared.iterdir()
+    change_rows(path, "features", 3, 3)
+
+    repair_cache(verify(path), console=Console())
+
+    assert f"left in {blocks_dir} stay there" in capsys.readouterr().err
+    assert blocks_dir.is_dir()
+    assert verify(path).is_ok
+
+
 def test_a_replaced_picture_changes_no_good_row(
     path, tiny_cache, datasets, picture_folder
 ):

@@ -3,9 +3,12 @@
 import dataclasses
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from embed.artifacts import write_text
 from embed.backbones import load_backbone
@@ -14,7 +17,11 @@ from embed.building.blocks import read_block
 from embed.building.blocks import write_block
 from embed.building.current import CurrentPictures
 from embed.building.folder import SPEC
+from embed.building.folder import TOKEN
+from embed.building.folder import begin_blocks
+from embed.building.folder import read_token
 from embed.building.plan import make_plan
+from embed.building.remote import RemotePath
 from embed.building.request import create_spec
 from embed.building.runners.order import Failure
 from embed.building.runners.order import WorkOrder
@@ -33,6 +40,21 @@ from tests.conftest import TINY_DIM
 QUIET = Console(is_quiet=True)
 
 
+class Counted(MemoryFileSystem):
+    """A store that counts how often each file is asked for."""
+
+    protocol = "counted"
+    asked: ClassVar[list[str]] = []
+
+    def cat_file(self, path, start=None, end=None, **options):
+        """Gives a file."""
+        self.asked.append(path.rpartition("/")[2])
+        return super().cat_file(path, start, end, **options)
+
+
+fsspec.register_implementation("counted", Counted)
+
+
 @pytest.fixture(name="order")
 def _order(tiny_request, tmp_path):
     """The build of the drawn pictures, one block a split."""
@@ -45,9 +67,10 @@ def _order(tiny_request, tmp_path):
         load_backbone(request.backbone),
     )
     blocks_dir = tmp_path / "cache.h5.building"
-    blocks_dir.mkdir()
-    write_text(blocks_dir / SPEC, spec.to_json())
-    return WorkOrder(request, spec, blocks_dir, num_views=84)
+    begin_blocks(blocks_dir, blocks_dir, spec)
+    return WorkOrder(
+        request, spec, blocks_dir, read_token(blocks_dir), num_views=84
+    )
 
 
 @pytest.fixture(name="units")
@@ -87,6 +110,21 @@ def test_a_unit_is_a_block_on_disk(order, units):
     assert report.seconds["forward"] > 0
 
 
+def test_a_store_is_asked_for_a_block_once(order, units, tmp_path):
+    """Each request of it costs money and a round trip."""
+    blocks_dir = RemotePath("counted://there/cache.blocks")
+    begin_blocks(tmp_path / "other.h5.building", blocks_dir, order.spec)
+    order = dataclasses.replace(
+        order, blocks_dir=blocks_dir, token=read_token(blocks_dir)
+    )
+    Counted.asked.clear()
+
+    BlockWorker(order).compute(units[0], "tensorflow")
+
+    assert Counted.asked == ["spec.json", "token", "00000000.npz"]
+    assert len(read_block(units[0].key.path_in(blocks_dir))) == 30
+
+
 def test_an_engine_is_chosen_without_computing_a_block(order, units):
     """By the first good picture of a unit, if there is one."""
     worker = BlockWorker(order)
@@ -113,6 +151,7 @@ def test_two_units_at_once_are_what_they_are_alone(order, units, tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     write_text(alone / SPEC, order.spec.to_json())
+    write_text(alone / TOKEN, order.token)
     for unit in units:
         BlockWorker(dataclasses.replace(order, blocks_dir=alone)).compute(
             unit, ""
@@ -206,6 +245,15 @@ def test_a_worker_that_does_not_see_the_blocks_is_refused(order, tmp_path):
     order = dataclasses.replace(order, blocks_dir=tmp_path / "elsewhere")
 
     with pytest.raises(StorageError, match=r"elsewhere.*all machines share"):
+        BlockWorker(order)
+
+
+def test_a_folder_of_an_earlier_attempt_is_not_the_one(order):
+    """A machine that does not share the folder may have one like it."""
+    BlockWorker(order)
+    begin_blocks(order.blocks_dir, order.blocks_dir, order.spec)
+
+    with pytest.raises(StorageError, match=r"all machines share"):
         BlockWorker(order)
 
 
