@@ -16,10 +16,10 @@ from embed.artifacts import make_folder
 from embed.building.folder import BLOCKS
 from embed.building.folder import build_dir_of
 from embed.building.folder import read_place
-from embed.building.remote import EXTRAS
-from embed.building.remote import SECRETS
 from embed.building.remote import AnyPath
 from embed.building.remote import RemotePath
+from embed.building.store_errors import EXTRAS
+from embed.building.store_errors import SECRETS
 from embed.errors import StorageError
 from embed.spec import CacheSpec
 

@@ -13,7 +13,6 @@ import fnmatch
 import functools
 import io
 import os
-import re
 import threading
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -22,26 +21,17 @@ from pathlib import Path
 from typing import Any
 from typing import Literal
 
+from embed.building.store_errors import S3_SCHEMES
+from embed.building.store_errors import describe_endpoint
+from embed.building.store_errors import describe_failure
 from embed.errors import StorageError
 
 # A put there is seen whole or not at all, and a folder is part of a name.
 OBJECT_STORES = frozenset(
     {"abfs", "abfss", "az", "gcs", "gs", "memory", "oss", "s3", "s3a"}
 )
-EXTRAS = {"gcs": "gs", "gs": "gs", "s3": "s3", "s3a": "s3"}
-CREDENTIALS = {
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS or `gcloud auth application-default "
-    "login`",
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role "
-    "of the machine",
-}
-# Whatever user, password or signature an address in a message carries.
-SECRETS = re.compile(r"(?<=://)[^/\s]*@|\?[^\s\"']+")
 # More, and s3fs asks for the size of each file before it fetches it.
-OPTIONS = {scheme: {"max_concurrency": 1} for scheme in ("s3", "s3a")}
-SILENCE = re.compile("Connect|Timeout|ReadError")  # In the name of an error.
-DENIED = (401, 403)  # As Google's library says it.
-ENDPOINT = "AWS_ENDPOINT_URL"
+OPTIONS = {scheme: {"max_concurrency": 1} for scheme in S3_SCHEMES}
 PROBE_SECONDS = 30.0  # A store that did not answer by then is given up.
 REMOVED_AT_ONCE = 1_000  # S3 takes so many names in a request.
 
@@ -169,11 +159,11 @@ class RemotePath:
             outcome.result(PROBE_SECONDS)
         except TimeoutError as error:
             raise StorageError(
-                f"{self} does not answer{self._endpoint()}. Expected: a store "
-                "that lists a folder, and takes and gives back a small file, "
-                f"in {PROBE_SECONDS:g} s. Received: nothing by then. See to "
-                "the network or name another place with `--blocks`, and run "
-                "the command again."
+                f"{self} does not answer{describe_endpoint(self.scheme)}. "
+                "Expected: a store that lists a folder, and takes and gives "
+                f"back a small file, in {PROBE_SECONDS:g} s. Received: nothing "
+                "by then. See to the network or name another place with "
+                "`--blocks`, and run the command again."
             ) from error
 
     def _probe(self) -> None:
@@ -231,39 +221,9 @@ class RemotePath:
         except Exception as error:  # Each store has errors of its own.
             if isinstance(error, (StorageError, *told)):
                 raise
-            raise StorageError(self._describe(error, verb)) from error
-
-    def _describe(self, error: Exception, verb: str) -> str:
-        name = type(error).__name__
-        received = f"{name}: {' '.join(str(error).split())}"
-        received = SECRETS.sub("", received).rstrip(".: ")
-        extra = EXTRAS.get(self.scheme, "")
-        if isinstance(error, FileNotFoundError):
-            reason, expected = "it is not there", "a bucket or host that exists"
-        elif (
-            isinstance(error, PermissionError)
-            or re.search("Credential|Profile", name)
-            or getattr(error, "code", None) in DENIED
-        ):
-            reason = "access is denied"
-            expected = "credentials that may list, read, write and remove"
-            if extra:
-                expected += f", from {CREDENTIALS[extra]}"
-        elif SILENCE.search(name):
-            reason = f"nobody answers{self._endpoint()}"
-            expected = "a store that can be reached"
-        else:
-            reason, expected = "the store refuses", "one that allows it"
-        return (
-            f"{self} cannot be {verb}: {reason}. Expected: {expected}. "
-            f"Received: {received}. What is finished is kept: see to it, or "
-            "name another place with `--blocks`, and run the command again."
-        )
-
-    def _endpoint(self) -> str:
-        """Returns words for the host that S3 is told to be at, if it is."""
-        url = os.environ.get(ENDPOINT) if self.scheme in OPTIONS else ""
-        return f" ({ENDPOINT} is {SECRETS.sub('', url)})" if url else ""
+            raise StorageError(
+                describe_failure(self.url, error, verb)
+            ) from error
 
 
 AnyPath = Path | RemotePath

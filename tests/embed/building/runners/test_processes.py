@@ -12,6 +12,7 @@ from embed.building.blocks import BlockKey
 from embed.building.clock import StageClock
 from embed.building.plan import Task
 from embed.building.request import BuildRequest
+from embed.building.runners.order import UNITS_AHEAD
 from embed.building.runners.order import UnitReport
 from embed.building.runners.processes import EngineChosen
 from embed.building.runners.processes import Member
@@ -106,7 +107,7 @@ def test_each_unit_is_answered_once(create):
 
 
 def test_a_block_that_ends_workers_is_named(create):
-    """All others are computed; it is not tried for ever."""
+    """The others are computed first; it is not tried for ever."""
     runner, numbers = create(2, deadly=3), []
 
     with pytest.raises(
@@ -114,7 +115,9 @@ def test_a_block_that_ends_workers_is_named(create):
     ):
         take_all(runner, numbers)
 
-    assert sorted(numbers) == [n for n in range(NUM_UNITS) if n != 3]
+    assert 3 not in numbers
+    # The other worker may not have answered for what it had.
+    assert len(numbers) >= NUM_UNITS - 1 - UNITS_AHEAD
     assert runner.num_started == 2 + 2
 
 
