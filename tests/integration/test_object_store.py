@@ -408,8 +408,8 @@ def test_a_store_that_stays_away_keeps_what_is_finished(
     store, build, local, monkeypatch
 ):
     """The build ends with one line, and goes on when the store is back."""
-    # The probe, the spec and the first of two blocks are written.
-    store.fail("PUT", "403 Forbidden", "AccessDenied", but=3)
+    # Probe, spec, token and the first of two blocks are written.
+    store.fail("PUT", "403 Forbidden", "AccessDenied", but=4)
     with pytest.raises(StorageError, match=r"cannot be written.*is kept"):
         build()
     store.fail("PUT", "", "", times=0)
