@@ -170,8 +170,8 @@ def make_plan(
 
     A row is known to the first parent that has its id with the content that
     the picture has now, and every wanted view of it; else to the first that
-    has some. What one knows of a split, none of whose rows is wanted, is
-    forgotten.
+    has some. What a parent knows of a split is forgotten where none of it is of
+    use.
 
     Args:
         spec: What is to be built.

@@ -408,7 +408,7 @@ def test_a_store_that_stays_away_keeps_what_is_finished(
     store, build, local, monkeypatch
 ):
     """The build ends with one line, and goes on when the store is back."""
-    # The probe, the spec, the token and the first of two blocks are written.
+    # Probe, spec, token and the first of two blocks are written.
     store.fail("PUT", "403 Forbidden", "AccessDenied", but=4)
     with pytest.raises(StorageError, match=r"cannot be written.*is kept"):
         build()
