@@ -34,7 +34,8 @@ OF_SPEC = {
 # Options of `build-cache` that change no row, but how one gets there.
 OTHERS = {
     *("preset", "engine", "batch_size", "wait", "cache", "artifacts"),
-    *("overwrite", "as_json", "verbose", "quiet"),
+    *("overwrite", "as_json", "verbose", "quiet", "runner", "workers"),
+    *("address", "gpus_per_worker", "blocks", "max_file_size"),
 }
 
 
