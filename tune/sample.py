@@ -58,13 +58,17 @@ def divide_rows(cache: FeatureCache, spec: SearchSpec) -> list[TrainSplit]:
 
 
 def suggest_sample(
-    cache: FeatureCache, spec: SearchSpec, memory_limit: int
+    cache: FeatureCache,
+    spec: SearchSpec,
+    splits: list[TrainSplit],
+    memory_limit: int,
 ) -> str:
     """Returns what would let a search hold its rows in memory, or `""`.
 
     Args:
         cache: What is searched on.
         spec: Of the search.
+        splits: What `divide_rows` returns of it.
         memory_limit: Bytes that features may take in each process.
     """
     row_bytes = spec.folds * measure_rows(cache, 1)  # Each fold has its own.
@@ -74,8 +78,7 @@ def suggest_sample(
     num_held = int(MEMORY_SHARE * memory_limit) // row_bytes
     unit = 10 ** max(len(str(num_held)) - NUM_DIGITS, 0)
     num_held -= num_held % unit
-    strata = _find_strata(cache, _divide_all(cache, spec.folds))
-    if num_held < len(np.unique(strata)):
+    if num_held < len(np.unique(_find_strata(cache, splits))):
         return ""
     return (
         "The rows of this search are streamed. A sample that is held in "

@@ -127,7 +127,7 @@ def run_search(
             devices = prepare_devices().describe()
             console.say(f"{data.describe()}, {devices}.")
             of_each = limit // num_workers if address is None else limit
-            if advice := suggest_sample(cache, spec, of_each):
+            if advice := suggest_sample(cache, spec, data.splits, of_each):
                 console.say(advice)
             folder.build_dir.mkdir(parents=True, exist_ok=True)
             chief = None

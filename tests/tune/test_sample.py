@@ -150,18 +150,23 @@ def test_a_search_of_before_there_were_samples_is_found():
     assert spec.digest() == hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+def suggest(cache, spec, memory_limit):
+    """Returns what a search of a cache is told."""
+    return suggest_sample(cache, spec, divide_rows(cache, spec), memory_limit)
+
+
 @pytest.mark.parametrize("folds", [1, 3])
 def test_the_sample_that_is_proposed_fits(cache, divide, folds):
     """With room to spare; it can be searched on, and proposes nothing."""
     spec = SearchSpec.of(cache, folds=folds, **OPTIONS)
     limit = measure_rows(cache, 500)
 
-    [rows] = re.findall(r"`--rows (\d+)`", suggest_sample(cache, spec, limit))
+    [rows] = re.findall(r"`--rows (\d+)`", suggest(cache, spec, limit))
 
     assert folds * int(rows) <= 250
     divide(int(rows), folds=folds)
     sampled = spec.model_copy(update={"rows": int(rows)})
-    assert suggest_sample(cache, sampled, limit) == ""
+    assert suggest(cache, sampled, limit) == ""
 
 
 def test_nothing_is_proposed_where_nothing_helps(cache):
@@ -169,6 +174,6 @@ def test_nothing_is_proposed_where_nothing_helps(cache):
     spec = SearchSpec.of(cache, **OPTIONS)
     size = measure_rows(cache, NUM_TRAIN)
 
-    assert suggest_sample(cache, spec, size) == ""
-    assert suggest_sample(cache, spec, size - 1) != ""
-    assert suggest_sample(cache, spec, measure_rows(cache, 6)) == ""
+    assert suggest(cache, spec, size) == ""
+    assert suggest(cache, spec, size - 1) != ""
+    assert suggest(cache, spec, measure_rows(cache, 6)) == ""
