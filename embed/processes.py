@@ -52,6 +52,24 @@ def start_process(
     return process
 
 
+def describe_workers(num_workers: int, share: str, place: str = "") -> str:
+    """Returns e.g. `2 workers on Ray of 1 CPU thread each`.
+
+    Args:
+        num_workers: How many there are.
+        share: What each has.
+        place: Where they are, e.g. `" on Ray"`.
+    """
+    if num_workers == 1:
+        return f"one worker{place} of {share}"
+    return f"{num_workers} workers{place} of {share} each"
+
+
+def describe_threads(num_threads: int) -> str:
+    """Returns `1 CPU thread` or `2 CPU threads`."""
+    return f"{num_threads} CPU thread{'s' if num_threads > 1 else ''}"
+
+
 def describe_end(exitcode: int | None) -> str:
     """Returns how a process ended, e.g. `"was killed by SIGKILL"`."""
     for number in signal.Signals:

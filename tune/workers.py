@@ -20,6 +20,8 @@ from embed.devices import prepare_devices
 from embed.devices import use_threads
 from embed.errors import PipelineError
 from embed.processes import describe_end
+from embed.processes import describe_threads
+from embed.processes import describe_workers
 from embed.processes import share_cores
 from embed.processes import start_process
 from tune.role import Address
@@ -69,9 +71,8 @@ class LocalWorkers:
 
     def describe(self) -> str:
         """Returns how many there are and what each has."""
-        num_threads = min(map(len, self._cores.values()))
-        threads = "thread" if num_threads == 1 else "threads"
-        return f"{len(self._cores)} workers of {num_threads} CPU {threads} each"
+        share = describe_threads(min(map(len, self._cores.values())))
+        return describe_workers(len(self._cores), share)
 
     def start(self, address: Address) -> bool:
         """Starts them, unless they run already; tells whether it did.

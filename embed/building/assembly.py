@@ -9,7 +9,6 @@ import numpy as np
 from embed.building.blocks import BLOCK_ROWS
 from embed.building.current import UNREADABLE
 from embed.building.current import CurrentPictures
-from embed.building.embedder import BadImage
 from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
 from embed.building.folder import finish_blocks
@@ -20,6 +19,7 @@ from embed.building.parents import CacheParent
 from embed.building.plan import NOBODY
 from embed.building.plan import Plan
 from embed.building.remote import identify
+from embed.building.result import BadImage
 from embed.building.stamps import write_stamps
 from embed.cache import FeatureCache
 from embed.cache import open_cache

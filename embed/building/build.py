@@ -9,18 +9,16 @@ from embed.backbones.pixel_warning import warn_of_pixels
 from embed.backbones.sized import SizedBackbones
 from embed.building.assembly import Assembly
 from embed.building.assembly import name_caches
-from embed.building.blocks import Block
 from embed.building.blocks import add_to_block
 from embed.building.blocks import list_blocks
 from embed.building.blocks import read_block
 from embed.building.clock import StageClock
 from embed.building.current import CurrentPictures
-from embed.building.embedder import BadImage
-from embed.building.embedder import TaskResult
 from embed.building.folder import begin_blocks
 from embed.building.folder import build_dir_of
 from embed.building.folder import finish_blocks
 from embed.building.journal import Journal
+from embed.building.journal import find_last_engine
 from embed.building.journal import read_journal
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
@@ -30,6 +28,8 @@ from embed.building.plan import Task
 from embed.building.plan import make_plan
 from embed.building.remote import AnyPath
 from embed.building.request import BuildRequest
+from embed.building.result import BadImage
+from embed.building.result import TaskResult
 from embed.building.runners import create_runner
 from embed.building.runners.runner import Work
 from embed.cache import FeatureCache
@@ -133,7 +133,7 @@ class Build:
             backbones=self._backbones,
             blocks_dir=self._blocks_dir,
             tasks=tasks,
-            earlier=[a.engine for a in read_journal(self._build_dir)],
+            earlier=find_last_engine(read_journal(self._build_dir)),
         )
         warning = warn_of_pixels(
             self._request.backbone, self._backbones.backbone
@@ -193,13 +193,13 @@ class Build:
         )
         assembly.require_rows(self._request.on_error, console)
         attempts = read_journal(self._build_dir)
-        engines = [assembly.engine, *(a.engine for a in attempts if a.engine)]
+        engine = find_last_engine(attempts) or assembly.engine
         cache = assembly.write(
             self._path,
             Provenance(
                 source=self._request.source,
                 backbone=self._request.backbone,
-                engine=engines[-1] or self._request.engine,
+                engine=engine or self._request.engine,
                 max_pixels=max(self._request.max_pixels, assembly.max_pixels),
                 created=now(),
                 host=host_name(),
@@ -261,14 +261,8 @@ class Build:
         features = result.features
         if task.views != self._spec.views:
             features = self._complete(task, result.rows, features, plan)
-        ids = [image_ids[row].encode() for row in rows.tolist()]
-        block = Block(
-            image_ids=np.array(ids),
-            features=features,
-            content_digests=result.content_digests,
-            is_oriented=result.is_oriented,
-            stamps=self._pictures.stamps(split)[rows],
-        )
+        stamps = self._pictures.stamps(split)[rows]
+        block = result.to_block(image_ids, features, stamps)
         path = task.key.path_in(self._blocks_dir)
         add_to_block(block, path, read_block(path))
 

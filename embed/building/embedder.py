@@ -25,6 +25,8 @@ from embed.building.clock import StageClock
 from embed.building.intake import DecodedImage
 from embed.building.intake import Intake
 from embed.building.plan import Task
+from embed.building.result import BadImage
+from embed.building.result import TaskResult
 from embed.engines import Engine
 from embed.engines.sized import SizedEngines
 from embed.errors import EngineError
@@ -38,41 +40,6 @@ NUM_FIRST = 32  # Images to choose an engine by: a batch of most of them.
 BATCHES_AHEAD = 2  # Of each stream, decoded, so that it never waits.
 LEAST_AHEAD = 16  # Images: some take much longer to decode than others.
 BYTES_AHEAD = 300_000_000  # At most, of all frames: two blocks at 224 px.
-
-
-@dataclasses.dataclass(frozen=True)
-class BadImage:
-    """A picture that cannot be decoded.
-
-    Args:
-        row: Its row number in the split.
-        content_digest: SHA-256 of the encoded bytes, empty when unreadable.
-        reason: Why.
-    """
-
-    row: int
-    content_digest: bytes
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class TaskResult:
-    """What came of a task.
-
-    Args:
-        rows: Row numbers of the good pictures, `(num_rows,)`.
-        features: `(num_rows, num_views, feature_dim)`, of the task's views;
-            `None` where a worker has written them to their block.
-        content_digests: uint8 `(num_rows, 32)`.
-        is_oriented: Booleans `(num_rows,)`.
-        bad: The other pictures.
-    """
-
-    rows: np.ndarray
-    features: np.ndarray | None
-    content_digests: np.ndarray
-    is_oriented: np.ndarray
-    bad: tuple[BadImage, ...]
 
 
 class Embedder:

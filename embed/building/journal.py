@@ -82,3 +82,8 @@ def read_journal(build_dir: Path) -> tuple[Attempt, ...]:
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return tuple(attempts)
+
+
+def find_last_engine(attempts: Sequence[Attempt]) -> str:
+    """Returns the engine of the last attempt that needed one, or `""`."""
+    return next((a.engine for a in reversed(attempts) if a.engine), "")

@@ -1,7 +1,6 @@
 """The engine of a build: chosen, and checked by the first images."""
 
 from collections.abc import Mapping
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,7 +27,7 @@ def start_engine(
     images: Mapping[tuple[int, int], np.ndarray],
     *,
     num_views: int,
-    earlier: Sequence[str],
+    earlier: str,
     console: Console,
 ) -> Engine | SizedEngines:
     """Chooses an engine by the first good images, and checks it on them.
@@ -41,7 +40,7 @@ def start_engine(
         backbones: What embeds it.
         images: By size float32 `(num_images, height, width, 3)` in [0, 1].
         num_views: Views that are to be embedded.
-        earlier: Engines of earlier attempts, `""` for one that needed none.
+        earlier: Engine of the attempt before, `""` where none needed one.
         console: Told what was tried.
 
     Raises:
@@ -50,11 +49,10 @@ def start_engine(
             not answer what the backbone answers.
     """
     names = list_candidates(request.engine, request.precision)
-    last = [engine for engine in earlier if engine][-1:]
     own = backbones.backbone.image_size
     main, *others = sorted(images, key=lambda size: size != own)
     engine = choose_engine(
-        last if set(last) & set(names) else names,
+        (earlier,) if earlier in names else names,
         backbones.at(main),
         images[main],
         precision=request.precision,

@@ -9,6 +9,7 @@ import numpy as np
 from embed.storage.columns import read_column
 from embed.storage.columns import read_readable
 from embed.storage.part_files import PartFiles
+from embed.storage.part_files import stamp_of
 from embed.storage.parts import FEATURES
 from embed.storage.seal import Seal
 from embed.storage.seal import read_seal
@@ -30,7 +31,7 @@ class CacheFiles:
             place = path.resolve() if path.is_symlink() else path
             folder = place.with_name(seal.parted.folder)
             self.parts = PartFiles(folder, seal.parted)
-        self._opened = self._stamp()
+        self._opened = stamp_of(descriptor)
         weakref.finalize(self, os.close, descriptor)
 
     def read(self, split: str, name: str, rows: np.ndarray) -> np.ndarray:
@@ -56,7 +57,7 @@ class CacheFiles:
 
     def are_untouched(self, split: str, rows: np.ndarray) -> bool:
         """Tells whether nobody wrote to what some rows are read from."""
-        return self._stamp() == self._opened and (
+        return stamp_of(self._descriptor) == self._opened and (
             self.parts is None or self.parts.are_untouched(split, rows)
         )
 
@@ -88,8 +89,3 @@ class CacheFiles:
         columns = parted.columns.values() if parted is not None else ()
         sizes = [part.num_bytes for column in columns for part in column.parts]
         return [os.fstat(self._descriptor).st_size, *sizes]
-
-    def _stamp(self) -> tuple[int, int]:
-        """Returns by what it is known that nobody wrote to the file."""
-        file = os.fstat(self._descriptor)
-        return file.st_size, file.st_mtime_ns

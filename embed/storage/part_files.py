@@ -117,7 +117,7 @@ class PartFiles:
             with self._use(part) as descriptor:
                 if descriptor is None:
                     return False
-                if _stamp(descriptor) != self._stamps[part.name]:
+                if stamp_of(descriptor) != self._stamps[part.name]:
                     return False
         return True
 
@@ -200,7 +200,7 @@ class PartFiles:
                 raise unopened(subject, error) from error
             return None
         _DESCRIPTORS.add(descriptor)
-        self._stamps.setdefault(part.name, _stamp(descriptor))
+        self._stamps.setdefault(part.name, stamp_of(descriptor))
         return _Opened(descriptor)
 
     def _close_idle(self) -> None:
@@ -239,7 +239,7 @@ def _close_all(
         os.close(folder)
 
 
-def _stamp(descriptor: int) -> tuple[int, int]:
-    """Returns by what it is known that nobody wrote to a file."""
+def stamp_of(descriptor: int) -> tuple[int, int]:
+    """Returns by what it is known that nobody wrote to an open file."""
     file = os.fstat(descriptor)
     return file.st_size, file.st_mtime_ns

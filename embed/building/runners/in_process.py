@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from embed.building.clock import StageClock
 from embed.building.embedder import Embedder
-from embed.building.embedder import TaskResult
 from embed.building.plan import Task
+from embed.building.result import TaskResult
 from embed.building.runners.runner import Runner
 from embed.building.runners.runner import Work
 from embed.building.start import start_engine

@@ -7,10 +7,10 @@ import numpy as np
 
 from embed.building.blocks import BlockKey
 from embed.building.current import CurrentPictures
-from embed.building.embedder import TaskResult
 from embed.building.plan import Task
 from embed.building.remote import AnyPath
 from embed.building.request import BuildRequest
+from embed.building.result import TaskResult
 from embed.errors import RunnerError
 from embed.provenance import host_name
 from embed.spec import CacheSpec

@@ -21,8 +21,8 @@ from multiprocessing.context import SpawnProcess
 
 from embed.building.blocks import BlockKey
 from embed.building.clock import StageClock
-from embed.building.embedder import TaskResult
 from embed.building.plan import Task
+from embed.building.result import TaskResult
 from embed.building.runners.order import UNITS_AHEAD
 from embed.building.runners.order import UNITS_AT_ONCE
 from embed.building.runners.order import Failure
@@ -31,8 +31,6 @@ from embed.building.runners.order import UnitReport
 from embed.building.runners.order import WorkOrder
 from embed.building.runners.runner import Work
 from embed.building.runners.with_workers import RunnerWithWorkers
-from embed.building.runners.with_workers import describe_threads
-from embed.building.runners.with_workers import describe_workers
 from embed.console import Console
 from embed.console import command
 from embed.devices import GPUS_VARIABLE
@@ -40,6 +38,8 @@ from embed.devices import share_gpus
 from embed.engines import list_candidates
 from embed.errors import RunnerError
 from embed.processes import describe_end
+from embed.processes import describe_threads
+from embed.processes import describe_workers
 from embed.processes import share_cores
 from embed.processes import start_process
 
@@ -92,8 +92,7 @@ class ProcessRunner(RunnerWithWorkers):
         super().__init__(work, clock, console)
         self._left = collections.deque(self._units)
         able = list_candidates(work.request.engine, work.request.precision)
-        earlier = self._find_earlier_engine()
-        self._engine = earlier if earlier in able else ""
+        self._engine = work.earlier if work.earlier in able else ""
         num_workers = min(work.request.num_workers or 1, len(self._units))
         self._cores = share_cores(num_workers)
         self._gpus = share_gpus(num_workers)
@@ -113,7 +112,7 @@ class ProcessRunner(RunnerWithWorkers):
     def describe(self) -> str:
         """Returns how many workers there are, and what each has."""
         share = describe_threads(min(map(len, self._cores)))
-        return describe_workers(len(self._cores), share)
+        return f" in {describe_workers(len(self._cores), share)}"
 
     def start(self) -> str:
         """Starts the workers, and has the first one choose the engine."""

@@ -17,8 +17,8 @@ import ray
 import ray.data
 
 from embed.building.clock import StageClock
-from embed.building.embedder import TaskResult
 from embed.building.plan import Task
+from embed.building.result import TaskResult
 from embed.building.runners.cluster import connect
 from embed.building.runners.cluster import divide_cluster
 from embed.building.runners.cluster import list_machines
@@ -29,12 +29,12 @@ from embed.building.runners.order import Failure
 from embed.building.runners.order import UnitReport
 from embed.building.runners.runner import Work
 from embed.building.runners.with_workers import RunnerWithWorkers
-from embed.building.runners.with_workers import describe_threads
-from embed.building.runners.with_workers import describe_workers
 from embed.building.runners.worker import BlockWorker
 from embed.building.runners.worker import answer
 from embed.console import Console
 from embed.devices import limit_threads
+from embed.processes import describe_threads
+from embed.processes import describe_workers
 
 PATIENCE_SECONDS = 60.0  # A worker starts in some 10 s.
 MOST_ITEMS = 10_000  # Of a dataset: Ray keeps some kB of each on the driver.
@@ -51,7 +51,9 @@ class RayRunner(RunnerWithWorkers):
 
     def __init__(self, work: Work, clock: StageClock, console: Console) -> None:
         super().__init__(work, clock, console)
-        self._engine = self._find_earlier_engine()
+        # What is installed in the workers they say themselves.
+        is_asked_for = work.request.engine in ("auto", work.earlier)
+        self._engine = work.earlier if is_asked_for else ""
         self._is_ours = False
         self._num_workers = self._num_cpus = 1
 
@@ -76,15 +78,15 @@ class RayRunner(RunnerWithWorkers):
 
     def describe(self) -> str:
         """Returns how many workers there are, and what each has."""
+        return f" in {self.devices()}"
+
+    def devices(self) -> str:
+        """Returns what the workers have: this machine computes nothing."""
         gpus, share = self._work.request.gpus_per_worker, ""
         if gpus:
             share = f"{gpus:g} GPU{'s' if gpus > 1 else ''} and "
         share += describe_threads(self._num_cpus)
         return describe_workers(self._num_workers, share, " on Ray")
-
-    def devices(self) -> str:
-        """Returns what the workers have: this machine computes nothing."""
-        return self.describe().strip()
 
     def start(self) -> str:
         """Has one worker choose the engine by the first good pictures."""

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from embed.backbones.sized import SizedBackbones
 from embed.building.clock import StageClock
 from embed.building.current import CurrentPictures
-from embed.building.embedder import TaskResult
 from embed.building.plan import Task
 from embed.building.remote import AnyPath
 from embed.building.request import BuildRequest
+from embed.building.result import TaskResult
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.sources import Source
@@ -31,7 +31,7 @@ class Work:
         backbones: What embeds them.
         blocks_dir: Where blocks lie.
         tasks: What to compute, block by block; one at least.
-        earlier: Engines of earlier attempts.
+        earlier: Engine of the last attempt that needed one, `""` for none.
     """
 
     request: BuildRequest
@@ -41,7 +41,7 @@ class Work:
     backbones: SizedBackbones
     blocks_dir: AnyPath
     tasks: Sequence[Task]
-    earlier: Sequence[str]
+    earlier: str
 
     @property
     def num_views(self) -> int:

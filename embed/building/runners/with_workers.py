@@ -5,33 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embed.building.clock import StageClock
-from embed.building.embedder import TaskResult
 from embed.building.folder import read_token
 from embed.building.plan import Task
+from embed.building.result import TaskResult
 from embed.building.runners.order import UnitReport
 from embed.building.runners.order import WorkOrder
 from embed.building.runners.order import list_units
 from embed.building.runners.runner import Runner
 from embed.building.runners.runner import Work
 from embed.console import Console
-
-
-def describe_workers(num_workers: int, share: str, place: str = "") -> str:
-    """Returns ` in 2 workers of 1 CPU thread each`, for the end of a sentence.
-
-    Args:
-        num_workers: How many there are.
-        share: What each has.
-        place: Where they are, e.g. `" on Ray"`.
-    """
-    if num_workers == 1:
-        return f" in one worker{place} of {share}"
-    return f" in {num_workers} workers{place} of {share} each"
-
-
-def describe_threads(num_threads: int) -> str:
-    """Returns `1 CPU thread` or `2 CPU threads`."""
-    return f"{num_threads} CPU thread{'s' if num_threads > 1 else ''}"
 
 
 class RunnerWithWorkers(Runner):
@@ -57,15 +39,6 @@ class RunnerWithWorkers(Runner):
     def num_decoded(self) -> int:
         """Images decoded so far, of whole blocks."""
         return self._num_decoded
-
-    def _find_earlier_engine(self) -> str:
-        """Returns the engine that a build goes on with, or `""`.
-
-        What is installed in its workers they say themselves.
-        """
-        asked = self._work.request.engine
-        last = [name for name in self._work.earlier if name][-1:]
-        return last[0] if last and asked in ("auto", last[0]) else ""
 
     def _order(self, num_workers: int) -> WorkOrder:
         """Returns what each of some workers needs to know."""

@@ -26,11 +26,11 @@ from embed.building.clock import StageClock
 from embed.building.current import CurrentPictures
 from embed.building.current import find_rows
 from embed.building.embedder import Embedder
-from embed.building.embedder import TaskResult
 from embed.building.folder import read_spec
 from embed.building.folder import read_token
 from embed.building.plan import Task
 from embed.building.request import create_spec
+from embed.building.result import TaskResult
 from embed.building.runners.order import Failure
 from embed.building.runners.order import Unit
 from embed.building.runners.order import UnitReport
@@ -200,7 +200,7 @@ class BlockWorker:
                     self._backbones,
                     images,
                     num_views=self._order.num_views,
-                    earlier=[name],
+                    earlier=name,
                     console=self._remarks,
                 )
                 found = self._engines[sizes].name
@@ -232,17 +232,12 @@ class BlockWorker:
         is_whole = task.views == self._order.spec.views
         if result.features is None or not is_whole or not len(result.rows):
             return result
-        add_to_block(
-            Block(
-                image_ids=self._ids_of(task.key.split, result.rows),
-                features=result.features,
-                content_digests=result.content_digests,
-                is_oriented=result.is_oriented,
-                stamps=stamps[np.isin(task.rows, result.rows)],
-            ),
-            task.key.path_in(self._order.blocks_dir),
-            there,
+        block = result.to_block(
+            self._source.splits[task.key.split].image_ids,
+            result.features,
+            stamps[np.isin(task.rows, result.rows)],
         )
+        add_to_block(block, task.key.path_in(self._order.blocks_dir), there)
         return dataclasses.replace(result, features=None)
 
     def _find_in(self, block: Block | None, task: Task) -> TaskResult | None:
@@ -250,9 +245,10 @@ class BlockWorker:
         if block is None or task.views != self._order.spec.views:
             return None
         split = task.key.split
-        positions = find_rows(
-            block.image_ids.tolist(), self._ids_of(split, task.rows).tolist()
-        )
+        image_ids = self._source.splits[split].image_ids
+        there = [image_id.decode() for image_id in block.image_ids.tolist()]
+        wanted = [image_ids[row] for row in task.rows.tolist()]
+        positions = find_rows(there, wanted)
         if (positions < 0).any():
             return None
         digests = block.content_digests[positions]
@@ -266,10 +262,6 @@ class BlockWorker:
             is_oriented=block.is_oriented[positions],
             bad=(),
         )
-
-    def _ids_of(self, split: str, rows: np.ndarray) -> np.ndarray:
-        image_ids = self._source.splits[split].image_ids
-        return np.array([image_ids[row].encode() for row in rows.tolist()])
 
 
 def answer(work: Callable[[], Any]) -> Any:

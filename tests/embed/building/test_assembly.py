@@ -7,10 +7,10 @@ from embed.building.assembly import Assembly
 from embed.building.blocks import Block
 from embed.building.blocks import write_block
 from embed.building.current import CurrentPictures
-from embed.building.embedder import BadImage
 from embed.building.lock import lock_build
 from embed.building.parents import BlocksParent
 from embed.building.plan import make_plan
+from embed.building.result import BadImage
 from embed.building.stamps import read_stamps
 from embed.cache import open_cache
 from embed.console import Console

@@ -61,6 +61,6 @@ def test_an_engine_that_fails_at_a_further_size_is_an_error(tiny_request):
             Backbones(),
             images,
             num_views=8,
-            earlier=[],
+            earlier="",
             console=Console(is_quiet=True),
         )

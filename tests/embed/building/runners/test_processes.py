@@ -79,7 +79,7 @@ def _create(tiny_request):
             backbones=None,
             blocks_dir=None,
             tasks=tasks,
-            earlier=[],
+            earlier="",
         )
         runner = StubbedRunner(work, StageClock(), Console(is_quiet=True))
         runner.deadly, runner.num_started = deadly, 0
