@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmarks.machine import describe_machine
 from benchmarks.machine import list_versions
-from embed.devices import LOG_LEVEL_FATAL
-from embed.devices import LOG_LEVEL_VARIABLE
+from embed.startup import LOG_LEVEL_FATAL
+from embed.startup import LOG_LEVEL_VARIABLE
 
 NUM_ROUNDS = 5
 WARM_UP = -1  # Number of the round in front of them, which counts for nothing.

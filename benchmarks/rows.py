@@ -34,12 +34,12 @@ from benchmarks.measure import start_worker
 from embed.building.blocks import Block
 from embed.building.blocks import list_blocks
 from embed.building.blocks import write_block
-from embed.devices import LOG_LEVEL_FATAL
-from embed.devices import LOG_LEVEL_VARIABLE
 from embed.rows import DIGEST_BYTES
 from embed.sources import Picture
 from embed.sources.source import Source
 from embed.sources.source import SplitIndex
+from embed.startup import LOG_LEVEL_FATAL
+from embed.startup import LOG_LEVEL_VARIABLE
 
 NUM_ROWS, NUM_TEST = 1_000_000, 20_000  # Of both splits, and of one.
 FEATURE_DIM, NUM_CLASSES = 1_280, 100  # MobileNetV2's; one view.

@@ -8,12 +8,10 @@ Exit codes: 0 done, 1 an error the user can act on, 2 usage, 130 interrupted.
 import contextlib
 import errno
 import json
-import logging
 import os
 import re
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -21,11 +19,10 @@ from typing import Any
 
 import typer
 
-from embed.devices import LOG_LEVEL_FATAL
-from embed.devices import LOG_LEVEL_VARIABLE
 from embed.errors import PipelineError
 from embed.memory import parse_size
 from embed.seeds import MAX_SEED
+from embed.startup import own_process
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -245,7 +242,7 @@ def command(
     Raises:
         typer.Exit: With the exit code of what went wrong.
     """
-    _silence_libraries(is_verbose)
+    own_process(is_verbose=is_verbose)
     console = Console(as_json=as_json, is_quiet=is_quiet)
     try:
         with console.claim_stdout():
@@ -282,15 +279,3 @@ def _exit(error: object, code: int) -> typer.Exit:
     line = " ".join(str(error).split())
     print(f"error: {line}", file=sys.stderr, flush=True)  # noqa: T201
     return typer.Exit(code)
-
-
-def _silence_libraries(is_verbose: bool) -> None:
-    """Keeps TensorFlow's log off stderr; must run before its import."""
-    if is_verbose:
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-        return
-    os.environ.setdefault(LOG_LEVEL_VARIABLE, LOG_LEVEL_FATAL)
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    for name in ("tensorflow", "absl", "h5py"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")

@@ -8,11 +8,10 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator
+
+from embed.startup import import_libraries
 
 GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
-LOG_LEVEL_VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
-LOG_LEVEL_FATAL = "3"  # What commands set, but with -v.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +59,7 @@ def prepare_devices() -> Devices:
     Growth leaves the rest of a GPU's memory to other processes:
     https://www.tensorflow.org/guide/gpu#limiting_gpu_memory_growth
     """
-    with quiet_start():
+    with import_libraries():
         import tensorflow as tf
 
         if _thread_limits:
@@ -107,32 +106,11 @@ def use_threads(num_threads: int) -> None:
     Args:
         num_threads: Operations at the same time: as many as trainings.
     """
-    with quiet_start(), contextlib.suppress(RuntimeError):
+    with import_libraries(), contextlib.suppress(RuntimeError):
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(num_threads)
-
-
-@contextlib.contextmanager
-def quiet_start() -> Iterator[None]:
-    """Drops what libraries write to stderr from C++ while they start.
-
-    TensorFlow logs a dozen lines before it reads its own log level. With any
-    other level than the commands set, as with `-v`, nothing is dropped.
-    """
-    if os.environ.get(LOG_LEVEL_VARIABLE) != LOG_LEVEL_FATAL:
-        yield
-        return
-    real = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(real, 2)
-        os.close(real)
-        os.close(nowhere)
 
 
 def num_cpu_threads() -> int:

@@ -15,8 +15,8 @@ import time
 
 import pytest
 
-from embed.devices import LOG_LEVEL_FATAL
-from embed.devices import LOG_LEVEL_VARIABLE
+from embed.startup import LOG_LEVEL_FATAL
+from embed.startup import LOG_LEVEL_VARIABLE
 from tests.conftest import COMMAND_SECONDS
 
 POLL_SECONDS = 0.001

@@ -8,11 +8,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 from embed.backbones import Backbone
 from embed.devices import num_cpu_threads
-from embed.devices import quiet_start
 from embed.engines.engine import Engine
 from embed.engines.engine import Stream
 from embed.engines.engine import freeze
 from embed.memory import free_memory
+from embed.startup import quiet_start
 
 MEMORY_SHARE = 0.25  # Of what is free, for all streams.
 BYTES_A_WEIGHT = 8  # Each stream packs the weights anew: 4 bytes, twice.

@@ -14,8 +14,8 @@ from typing import cast
 
 import numpy as np
 
-from embed.devices import LOG_LEVEL_FATAL
-from embed.devices import LOG_LEVEL_VARIABLE
+from embed.startup import LOG_LEVEL_FATAL
+from embed.startup import LOG_LEVEL_VARIABLE
 from head.exporting import runtimes
 from head.exporting.formats import FormatError
 from head.exporting.runtimes import ENCODED

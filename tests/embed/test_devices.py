@@ -1,6 +1,5 @@
 """Tests for `embed.devices`."""
 
-import os
 import subprocess
 import sys
 
@@ -36,34 +35,6 @@ def test_devices_are_those_that_tensorflow_sees():
     assert devices.num_threads == num_cpu_threads() >= 1
     for gpu in physical:
         assert tf.config.experimental.get_memory_growth(gpu)
-
-
-@pytest.mark.parametrize("body", ["pass", "1 / 0"])
-def test_stderr_is_whole_again_after_a_quiet_start(body):
-    """What libraries shout is dropped; what comes later is not."""
-    program = (
-        "import os, contextlib\n"
-        "from embed.devices import quiet_start\n"
-        "with contextlib.suppress(ZeroDivisionError):\n"
-        "    with quiet_start():\n"
-        "        os.write(2, b'noise\\n')\n"
-        f"        {body}\n"
-        "os.write(2, b'signal\\n')\n"
-    )
-
-    streams = {
-        level: subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": level},
-            timeout=60,
-            check=True,
-        ).stderr
-        for level in ("3", "0")
-    }
-
-    assert streams == {"3": "signal\n", "0": "noise\nsignal\n"}
 
 
 @pytest.mark.parametrize("package", ["embed", "head", "tune"])

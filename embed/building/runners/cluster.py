@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import ray
 import ray.exceptions
 
-from embed.devices import LOG_LEVEL_FATAL
-from embed.devices import LOG_LEVEL_VARIABLE
-from embed.devices import quiet_start
 from embed.errors import RunnerError
 from embed.network import limit_silence
+from embed.startup import LOG_LEVEL_FATAL
+from embed.startup import LOG_LEVEL_VARIABLE
+from embed.startup import quiet_start
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from embed.devices import quiet_start
+from embed.startup import quiet_start
 from head.exporting.formats.attachment import attach
 from head.exporting.full_model import IMAGES
 from head.exporting.full_model import LOGITS

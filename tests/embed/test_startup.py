@@ -1,0 +1,62 @@
+"""Tests for `embed.startup`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("body", ["pass", "1 / 0"])
+def test_stderr_is_whole_again_after_a_quiet_start(body):
+    """What libraries shout is dropped; what comes later is not."""
+    program = (
+        "import os, contextlib\n"
+        "from embed.startup import quiet_start\n"
+        "with contextlib.suppress(ZeroDivisionError):\n"
+        "    with quiet_start():\n"
+        "        os.write(2, b'noise\\n')\n"
+        f"        {body}\n"
+        "os.write(2, b'signal\\n')\n"
+    )
+
+    streams = {
+        level: subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": level},
+            timeout=60,
+            check=True,
+        ).stderr
+        for level in ("3", "0")
+    }
+
+    assert streams == {"3": "signal\n", "0": "noise\nsignal\n"}
+
+
+@pytest.mark.parametrize(
+    ("is_ours", "is_enabled"), [(True, True), (False, True), (True, False)]
+)
+def test_libraries_are_set_apart_in_our_own_processes(is_ours, is_enabled):
+    """The collector rests during an import; it is then as it was before."""
+    program = (
+        "import gc\n"
+        "from embed.startup import import_libraries, own_process\n"
+        f"if {is_ours}: own_process(is_verbose=False)\n"
+        f"if not {is_enabled}: gc.disable()\n"
+        "with import_libraries():\n"
+        "    print(gc.isenabled())\n"
+        "    import pydantic\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 10_000)\n"
+    )
+
+    output = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+    assert output.split() == ["False", str(is_enabled), str(is_ours)]
