@@ -8,11 +8,11 @@ gathered, normalised and drawn for once, however many heads there are.
 import dataclasses
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from head.training.dropout import draw_bytes
 from head.training.feed import Chunk
-from head.training.mixing import partners_of
 
 # Of features, prepared at a time in each way in which heads may want them: to
 # start a head on less takes as long as some of its steps.
@@ -23,16 +23,17 @@ MOST_BYTES = 32 * 2**20
 class Batches:
     """Some batches of an epoch, of one number and size.
 
+    What fills up the last batch are its own images once more, and behind each
+    batch comes its first image: so each is before that which mixup mixes it
+    with, as in `head.training.mixing`.
+
     Args:
         vectors: `(num_rows * num_views, feature_dim)`; those drawn are among
             them.
-        places: Of the images drawn, int32 `(num_batches, batch_size)`; what
-            fills the last batch up is image 0.
-        views: Drawn of each, int32 `(num_batches, batch_size)`.
-        shares: Of that view in a mixture `(num_batches, batch_size)`.
-        labels: int32 `(num_batches, batch_size)`.
-        partners: Places in the batch of the images that each is mixed with,
-            int32 `(num_batches, batch_size)`.
+        places: Of the images drawn, int32 `(num_batches, batch_size + 1)`.
+        views: Drawn of each, int32 `(num_batches, batch_size + 1)`.
+        shares: Of that view in a mixture `(num_batches, batch_size + 1)`.
+        labels: int32 `(num_batches, batch_size + 1)`.
         weights: 1, and 0 for what fills up `(num_batches, batch_size)`.
         num_steps: Batches that are more than filling.
         first_step: Number of the first one in the training, from 0.
@@ -43,7 +44,6 @@ class Batches:
     views: tf.Tensor
     shares: tf.Tensor
     labels: tf.Tensor
-    partners: tf.Tensor
     weights: tf.Tensor
     num_steps: int
     first_step: int
@@ -58,11 +58,11 @@ class Batches:
         Returns:
             uint8 `(num_batches, batch_size, size)`.
         """
-        steps = self.first_step + tf.range(self.places.shape[0])
+        num_batches, batch_size = self.weights.shape
         return _draw_bytes(
             tf.constant(seed, tf.uint32),
-            steps,
-            tf.constant([self.places.shape[1], size]),
+            self.first_step + tf.range(num_batches),
+            tf.constant([batch_size, size]),
         )
 
 
@@ -84,30 +84,23 @@ def divide(
     order, views, shares, vectors, labels = chunk
     num_rows = len(order)
     rows_each = num_batches * batch_size
-    columns = order, views, shares, tf.gather(labels, order), tf.ones(num_rows)
+    columns = order, views, shares, tf.gather(labels, order)
     for start in range(0, num_rows, rows_each):
-        rows = min(rows_each, num_rows - start)
-        places, view, share, label, weight = (
-            tf.reshape(
-                tf.pad(of[start : start + rows], [[0, rows_each - rows]]),
-                (num_batches, batch_size),
-            )
-            for of in columns
-        )
+        stop = min(start + rows_each, num_rows)
+        firsts = start + batch_size * np.arange(num_batches)
+        sizes = np.clip(stop - firsts, 0, batch_size)[:, np.newaxis]
+        numbers = np.arange(batch_size + 1)
+        drawn = np.minimum(firsts, stop - 1)[:, np.newaxis]
+        drawn = drawn + numbers % np.maximum(sizes, 1)
+        places, view, share, label = (tf.gather(of, drawn) for of in columns)
         yield Batches(
             vectors=vectors,
             places=places,
             views=view,
             shares=share,
             labels=label,
-            partners=partners_of(
-                tf.maximum(
-                    tf.reduce_sum(tf.cast(weight, tf.int32), 1, True), 1
-                ),
-                batch_size,
-            ),
-            weights=weight,
-            num_steps=-(-rows // batch_size),
+            weights=tf.constant(numbers[:-1] < sizes, tf.float32),
+            num_steps=-(-(stop - start) // batch_size),
             first_step=first_step + start // batch_size,
         )
 

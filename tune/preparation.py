@@ -43,7 +43,7 @@ class Preparation:
         }
 
     def gather(self, batches: Batches, wanted: Wanted) -> tf.Tensor:
-        """Returns features `(num_batches, batch_size, feature_dim)`.
+        """Returns features `(num_batches, batch_size + 1, feature_dim)`.
 
         Args:
             batches: Of what.
@@ -70,7 +70,7 @@ def _create_gather(normalizer: Normalizer, num_views: int) -> Gather:
 
     Returns:
         A function of batches, and whether two views of each image are mixed,
-        to `(num_batches, batch_size, feature_dim)`.
+        to `(num_batches, batch_size + 1, feature_dim)`.
     """
 
     @tf.function(autograph=False, input_signature=GATHER_SIGNATURE)

@@ -20,7 +20,7 @@ Arrays = list[np.ndarray]
 Kind = tuple[bool, bool]  # Has a hidden layer; has cosines for logits.
 BETA_1, BETA_2 = 0.9, 0.999  # Of Adam, as Keras sets them.
 NUM_DROPPED, SMOOTHING, SHARPNESS = range(3)  # Places of hyperparameters.
-RATE, POWER_1, POWER_2, DECAY, SHARE = range(5)  # Columns of a plan.
+RATE, POWER_1, POWER_2, LEFT, SHARE = range(5)  # Columns of a plan.
 
 
 class Slot:
@@ -83,8 +83,8 @@ class Slot:
         Returns:
             float32 `(num_batches, 5)`, 0 for filling. The columns are `RATE`,
             the learning rate; `POWER_1` and `POWER_2` of Adam's betas;
-            `DECAY`, the share by which weights shrink; `SHARE`, that which
-            images have of their mixtures.
+            `LEFT`, the share of weights that their decay leaves; `SHARE`,
+            that which images have of their mixtures.
         """
         epoch, first = divmod(batches.first_step, self._num_batches)
         shares = draw_shares_of_images(
@@ -97,7 +97,7 @@ class Slot:
             RATE: rates,
             POWER_1: BETA_1**numbers,
             POWER_2: BETA_2**numbers,
-            DECAY: self.spec.weight_decay * rates,
+            LEFT: 1 - self.spec.weight_decay * rates,
             SHARE: shares[first : first + batches.num_steps],
         }
         plan = np.zeros((batches.labels.shape[0], len(columns)), np.float32)

@@ -12,7 +12,7 @@ from head.training.dropout import keep
 from head.training.dropout import scale_of
 from tune.slot import BETA_1
 from tune.slot import BETA_2
-from tune.slot import DECAY
+from tune.slot import LEFT
 from tune.slot import NUM_DROPPED
 from tune.slot import POWER_1
 from tune.slot import POWER_2
@@ -32,6 +32,7 @@ def take_step(
     hyperparameters: tf.Tensor,
     *,
     features: tf.Tensor,
+    feature_scale: tf.Tensor,
     wanted: tf.Tensor,
     error_weights: tf.Tensor,
     drawn: Sequence[tf.Tensor],
@@ -45,7 +46,8 @@ def take_step(
         moments: Of Adam, the first ones of all weights, then the second ones;
             changed.
         hyperparameters: Of the slot.
-        features: Normalised `(batch, feature_dim)`.
+        features: Normalised `(batch, feature_dim)`, but for
+        feature_scale: By which they are still to be multiplied.
         wanted: Shares of the classes `(batch, num_classes)`.
         error_weights: Of each image in the mean `(batch,)`.
         drawn: Bytes for each dropout, in the order of the layers.
@@ -58,22 +60,24 @@ def take_step(
     num_dropped, sharpness = (
         hyperparameters[place] for place in (NUM_DROPPED, SHARPNESS)
     )
-    rate, power_1, power_2, decay = (
-        planned[place] for place in (RATE, POWER_1, POWER_2, DECAY)
+    rate, power_1, power_2, left = (
+        planned[place] for place in (RATE, POWER_1, POWER_2, LEFT)
     )
     scale = scale_of(num_dropped)
     kernel = weights[-1] if has_cosines else weights[-2]
     # === Forward ===
-    inputs = features
+    inputs, factor = features, scale
     if has_hidden:
+        first_factor = scale * feature_scale
         dropped = keep(features, drawn[0], num_dropped)
-        inputs = tf.nn.relu(tf.matmul(dropped, weights[0]) * scale + weights[1])
-    last = inputs
+        inputs = tf.matmul(dropped, weights[0]) * first_factor + weights[1]
+        inputs = tf.nn.relu(inputs)
+    elif not has_cosines:  # Which are the same whatever the scale.
+        factor *= feature_scale
     if has_cosines:
         length = tf.maximum(tf.norm(inputs, axis=1, keepdims=True), MIN_LENGTH)
-        last = inputs / length
-    factor = scale * sharpness if has_cosines else scale
-    kept = keep(last, drawn[-1], num_dropped)
+        factor *= sharpness / length
+    kept = keep(inputs, drawn[-1], num_dropped)
     logits = tf.matmul(kept, kernel) * factor
     if not has_cosines:
         logits += weights[-1]
@@ -89,21 +93,17 @@ def take_step(
     if has_hidden:
         back = tf.matmul(scaled, kernel, transpose_b=True)
         back = keep(back, drawn[-1], num_dropped)
-        if has_cosines:
-            along = tf.reduce_sum(last * back, axis=1, keepdims=True)
-            back = (back - last * along) / length
+        if has_cosines:  # A longer vector has the same ones.
+            along = tf.reduce_sum(inputs * back, axis=1, keepdims=True)
+            back -= inputs * along / tf.square(length)
         back = tf.raw_ops.ReluGrad(gradients=back, features=inputs)
         gradients = [
-            tf.matmul(dropped, back * scale, transpose_a=True),
+            tf.matmul(dropped, back * first_factor, transpose_a=True),
             tf.reduce_sum(back, axis=0),
             *gradients,
         ]
     # === Update ===
-    tf.cond(
-        decay > 0,
-        lambda: _shrink(weights, decay),
-        lambda: 0.0,
-    )
+    tf.cond(left < 1, lambda: _shrink(weights, left), lambda: 0.0)
     for number, (weight, gradient) in enumerate(
         zip(weights, gradients, strict=True)
     ):
@@ -149,7 +149,8 @@ def compute_logits(
     return tf.matmul(last, weights[-1]) * hyperparameters[SHARPNESS]
 
 
-def _shrink(weights: Sequence[tf.Variable], share: tf.Tensor) -> float:
+def _shrink(weights: Sequence[tf.Variable], left: tf.Tensor) -> float:
+    """Decays weights: one pass over them, as the product is not copied."""
     for weight in weights:
-        weight.assign_sub(weight * share)
+        weight.assign(weight * left)
     return 0.0

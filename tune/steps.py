@@ -51,7 +51,7 @@ class Steps:
         Args:
             slot: Whose; it is changed.
             batches: What was drawn.
-            features: Of their images `(num_batches, batch_size,
+            features: Of their images `(num_batches, batch_size + 1,
                 feature_dim)`, normalised.
             drawn: Bytes for each dropout layer `(num_batches, batch_size,
                 size)`.
@@ -63,7 +63,6 @@ class Steps:
             tf.constant(slot.spec.mixup > 0),
             features,
             batches.labels,
-            batches.partners,
             batches.weights,
             list(drawn),
             slot.plan(batches),
@@ -116,7 +115,6 @@ class Steps:
         is_mixed: tf.Tensor,
         features: tf.Tensor,
         labels: tf.Tensor,
-        partners: tf.Tensor,
         image_weights: tf.Tensor,
         drawn: Sequence[tf.Tensor],
         plan: tf.Tensor,
@@ -124,24 +122,28 @@ class Steps:
     ) -> tf.Tensor:
         # All batches at once where it is small: an operation that is run for
         # each takes longer to start than to do.
-        own, other = (
-            tf.one_hot(of, self._num_classes)
-            for of in (labels, tf.gather(labels, partners, batch_dims=1))
-        )
-        wanted = mix(own, other, plan[:, SHARE, tf.newaxis, tf.newaxis])
+        shares = plan[:, SHARE]
+        own = tf.one_hot(labels, self._num_classes)
+        wanted = mix(own[:, :-1], own[:, 1:], shares[:, tf.newaxis, tf.newaxis])
         smoothing = hyperparameters[SMOOTHING]
         wanted = wanted * (1 - smoothing) + smoothing / self._num_classes
         num_images = tf.reduce_sum(image_weights, axis=1, keepdims=True)
         error_weights = image_weights / num_images
+        batch_size = image_weights.shape[1]
+        larger = tf.maximum(shares, 1 - shares)
+        ratios = (1 - larger) / larger
+        offsets = tf.cast(shares < 0.5, tf.int32)
 
         def take_next(
             number: tf.Tensor, loss: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            x, planned = features[number], plan[number]
+            x = features[number]
             x = tf.cond(
                 is_mixed,
-                lambda: _mix_images(x, partners[number], planned[SHARE]),
-                lambda: x,
+                lambda: _mix_images(
+                    x, offsets[number], ratios[number], batch_size
+                ),
+                lambda: x[:batch_size],
             )
             return number + 1, loss + take_step(
                 kind,
@@ -149,10 +151,11 @@ class Steps:
                 moments,
                 hyperparameters,
                 features=x,
+                feature_scale=larger[number],
                 wanted=wanted[number],
                 error_weights=error_weights[number],
                 drawn=[of[number] for of in drawn],
-                planned=planned,
+                planned=plan[number],
             )
 
         _, loss = tf.while_loop(
@@ -169,6 +172,19 @@ _compile = functools.partial(tf.function, autograph=False)
 
 
 def _mix_images(
-    features: tf.Tensor, partners: tf.Tensor, share: tf.Tensor
+    features: tf.Tensor, offset: tf.Tensor, ratio: tf.Tensor, batch_size: int
 ) -> tf.Tensor:
-    return mix(features, tf.gather(features, partners), share)
+    """Mixes each row with the next one, all but for a factor.
+
+    Rows that follow each other are there without a copy.
+
+    Args:
+        features: `(batch_size + 1, feature_dim)`.
+        offset: Of the rows with the larger share: 0, or 1 for the next ones.
+        ratio: Of the smaller share to the larger one, which is the factor.
+        batch_size: Rows of the mixture.
+    """
+    size = [batch_size, -1]
+    larger = tf.slice(features, [offset, 0], size)
+    smaller = tf.slice(features, [1 - offset, 0], size)
+    return larger + ratio * smaller
