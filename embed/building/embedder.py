@@ -195,7 +195,7 @@ class Embedder:
         good = [image.pixels for image in batch if image.pixels is not None]
         size = self._image_size
         pixels = {
-            frame: np.stack([of_image[frame] for of_image in good])
+            frame: _stack([of_image[frame] for of_image in good])
             for frame in frames_of(views, size)
         }
         await_turn()
@@ -237,6 +237,11 @@ class Embedder:
             is_oriented=np.array([i.is_oriented for i in good], bool),
             bad=tuple(bad),
         )
+
+
+def _stack(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns images as a batch: of one without a copy."""
+    return images[0][np.newaxis] if len(images) == 1 else np.stack(images)
 
 
 def _refuse(images: np.ndarray) -> np.ndarray:
