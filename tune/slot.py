@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import Any
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -13,14 +15,51 @@ from head.model import build_head
 from head.spec import HeadSpec
 from head.training.draws import draw_shares_of_images
 from head.training.dropout import count_dropped
+from head.training.dropout import scale_of
 from head.training.schedule import learning_rates
 from tune.batches import Batches
 
 Arrays = list[np.ndarray]
 Kind = tuple[bool, bool]  # Has a hidden layer; has cosines for logits.
 BETA_1, BETA_2 = 0.9, 0.999  # Of Adam, as Keras sets them.
-NUM_DROPPED, SMOOTHING, SHARPNESS = range(3)  # Places of hyperparameters.
-RATE, POWER_1, POWER_2, LEFT, SHARE = range(5)  # Columns of a plan.
+
+
+class Hyperparameters(NamedTuple):
+    """What a head is trained with in every step.
+
+    Args:
+        num_dropped: Of 256 inputs, by dropout.
+        scale: Of those that are kept.
+        smoothing: Of labels.
+        sharpness: By which cosines are multiplied.
+    """
+
+    num_dropped: Any
+    scale: Any
+    smoothing: Any
+    sharpness: Any
+
+
+class StepPlan(NamedTuple):
+    """What is known of a step beforehand.
+
+    Args:
+        rate: The learning rate.
+        power_1: Of Adam's first beta.
+        power_2: Of its second one.
+        left: The share of the weights that their decay leaves.
+        share: That which images have of their mixtures.
+        feature_scale: That share, or that of their partners if it is larger.
+        ratio: Of the smaller one of these two to the larger one.
+    """
+
+    rate: Any
+    power_1: Any
+    power_2: Any
+    left: Any
+    share: Any
+    feature_scale: Any
+    ratio: Any
 
 
 class Slot:
@@ -49,12 +88,14 @@ class Slot:
         variables = [tf.Variable(array) for array in state]
         self.weights = variables[: len(variables) // 3]
         self.moments = variables[len(self.weights) :]
+        num_dropped = count_dropped(spec.dropout)
         self.hyperparameters = tf.constant(
-            [
-                count_dropped(spec.dropout),
-                spec.label_smoothing,
-                1 / (spec.temperature or 1.0),
-            ],
+            Hyperparameters(
+                num_dropped=num_dropped,
+                scale=scale_of(num_dropped),
+                smoothing=spec.label_smoothing,
+                sharpness=1 / (spec.temperature or 1.0),
+            ),
             tf.float32,
         )
         self.last: Future[float] | None = None  # Of its steps.
@@ -81,28 +122,28 @@ class Slot:
         """Returns what is known of the steps of some batches beforehand.
 
         Returns:
-            float32 `(num_batches, 5)`, 0 for filling. The columns are `RATE`,
-            the learning rate; `POWER_1` and `POWER_2` of Adam's betas;
-            `LEFT`, the share of weights that their decay leaves; `SHARE`,
-            that which images have of their mixtures.
+            float32 `(num_batches, 7)`, a column for each field of a
+            `StepPlan`; 0 for filling.
         """
         epoch, first = divmod(batches.first_step, self._num_batches)
         shares = draw_shares_of_images(
             self.spec.mixup, self._num_batches, seed=self._seed, epoch=epoch
-        )
+        )[first : first + batches.num_steps]
+        larger = np.maximum(shares, 1 - shares)
         start, stop = batches.first_step, batches.first_step + batches.num_steps
         numbers = np.arange(start + 1, stop + 1)
         rates = self._rates[start:stop]
-        columns = {
-            RATE: rates,
-            POWER_1: BETA_1**numbers,
-            POWER_2: BETA_2**numbers,
-            LEFT: 1 - self.spec.weight_decay * rates,
-            SHARE: shares[first : first + batches.num_steps],
-        }
-        plan = np.zeros((batches.labels.shape[0], len(columns)), np.float32)
-        for place, column in columns.items():
-            plan[: batches.num_steps, place] = column
+        columns = StepPlan(
+            rate=rates,
+            power_1=BETA_1**numbers,
+            power_2=BETA_2**numbers,
+            left=1 - self.spec.weight_decay * rates,
+            share=shares,
+            feature_scale=larger,
+            ratio=(1 - larger) / larger,
+        )
+        plan = np.zeros((len(batches.weights), len(columns)), np.float32)
+        plan[: batches.num_steps] = np.transpose(columns)
         return tf.constant(plan)
 
 

@@ -9,16 +9,11 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from head.training.dropout import keep
-from head.training.dropout import scale_of
 from tune.slot import BETA_1
 from tune.slot import BETA_2
-from tune.slot import LEFT
-from tune.slot import NUM_DROPPED
-from tune.slot import POWER_1
-from tune.slot import POWER_2
-from tune.slot import RATE
-from tune.slot import SHARPNESS
+from tune.slot import Hyperparameters
 from tune.slot import Kind
+from tune.slot import StepPlan
 
 EPSILON = 1e-7  # Of Adam, as Keras sets it.
 UNIT_NORM_EPSILON = 1e-7  # Of Keras's constraint.
@@ -29,14 +24,13 @@ def take_step(
     kind: Kind,
     weights: Sequence[tf.Variable],
     moments: Sequence[tf.Variable],
-    hyperparameters: tf.Tensor,
+    hyperparameters: Hyperparameters,
     *,
     features: tf.Tensor,
-    feature_scale: tf.Tensor,
     wanted: tf.Tensor,
     error_weights: tf.Tensor,
     drawn: Sequence[tf.Tensor],
-    planned: tf.Tensor,
+    plan: StepPlan,
 ) -> tf.Tensor:
     """Takes one step, inside a graph.
 
@@ -46,34 +40,28 @@ def take_step(
         moments: Of Adam, the first ones of all weights, then the second ones;
             changed.
         hyperparameters: Of the slot.
-        features: Normalised `(batch, feature_dim)`, but for
-        feature_scale: By which they are still to be multiplied.
+        features: Normalised `(batch, feature_dim)`, all but for their scale
+            in the plan.
         wanted: Shares of the classes `(batch, num_classes)`.
-        error_weights: Of each image in the mean `(batch,)`.
+        error_weights: Of each image in the mean `(batch, 1)`.
         drawn: Bytes for each dropout, in the order of the layers.
-        planned: For this step, see `Slot.plan`.
+        plan: Of this step.
 
     Returns:
         The loss: infinite or no number where the training diverges.
     """
     has_hidden, has_cosines = kind
-    num_dropped, sharpness = (
-        hyperparameters[place] for place in (NUM_DROPPED, SHARPNESS)
-    )
-    rate, power_1, power_2, left = (
-        planned[place] for place in (RATE, POWER_1, POWER_2, LEFT)
-    )
-    scale = scale_of(num_dropped)
+    num_dropped, scale, _, sharpness = hyperparameters
     kernel = weights[-1] if has_cosines else weights[-2]
     # === Forward ===
     inputs, factor = features, scale
     if has_hidden:
-        first_factor = scale * feature_scale
+        first_factor = scale * plan.feature_scale
         dropped = keep(features, drawn[0], num_dropped)
         inputs = tf.matmul(dropped, weights[0]) * first_factor + weights[1]
         inputs = tf.nn.relu(inputs)
     elif not has_cosines:  # Which are the same whatever the scale.
-        factor *= feature_scale
+        factor *= plan.feature_scale
     if has_cosines:
         length = tf.maximum(tf.norm(inputs, axis=1, keepdims=True), MIN_LENGTH)
         factor *= sharpness / length
@@ -85,7 +73,7 @@ def take_step(
         features=logits, labels=wanted
     )
     # === Backward ===
-    errors *= error_weights[:, tf.newaxis]
+    errors *= error_weights
     scaled = errors * factor
     gradients = [tf.matmul(kept, scaled, transpose_a=True)]
     if not has_cosines:
@@ -103,7 +91,7 @@ def take_step(
             *gradients,
         ]
     # === Update ===
-    tf.cond(left < 1, lambda: _shrink(weights, left), lambda: 0.0)
+    tf.cond(plan.left < 1, lambda: _shrink(weights, plan.left), lambda: 0.0)
     for number, (weight, gradient) in enumerate(
         zip(weights, gradients, strict=True)
     ):
@@ -111,9 +99,9 @@ def take_step(
             var=weight.handle,
             m=moments[number].handle,
             v=moments[len(weights) + number].handle,
-            beta1_power=power_1,
-            beta2_power=power_2,
-            lr=rate,
+            beta1_power=plan.power_1,
+            beta2_power=plan.power_2,
+            lr=plan.rate,
             beta1=BETA_1,
             beta2=BETA_2,
             epsilon=EPSILON,
@@ -128,7 +116,7 @@ def take_step(
 def compute_logits(
     kind: Kind,
     weights: Sequence[tf.Variable],
-    hyperparameters: tf.Tensor,
+    hyperparameters: Hyperparameters,
     features: tf.Tensor,
 ) -> tf.Tensor:
     """Returns the logits of normalised features, inside a graph.
@@ -146,7 +134,7 @@ def compute_logits(
         return tf.matmul(features, weights[-2]) + weights[-1]
     length = tf.norm(features, axis=1, keepdims=True)
     last = features / tf.maximum(length, MIN_LENGTH)
-    return tf.matmul(last, weights[-1]) * hyperparameters[SHARPNESS]
+    return tf.matmul(last, weights[-1]) * hyperparameters.sharpness
 
 
 def _shrink(weights: Sequence[tf.Variable], left: tf.Tensor) -> float:

@@ -14,10 +14,10 @@ import tensorflow as tf
 from head.training.mixing import mix
 from head.training.trainer import judge_logits
 from tune.batches import Batches
-from tune.slot import SHARE
-from tune.slot import SMOOTHING
+from tune.slot import Hyperparameters
 from tune.slot import Kind
 from tune.slot import Slot
+from tune.slot import StepPlan
 from tune.step import compute_logits
 from tune.step import take_step
 
@@ -90,8 +90,9 @@ class Steps:
 
     def compute_logits(self, slot: Slot, features: tf.Tensor) -> tf.Tensor:
         """Returns the logits of normalised features."""
+        hyperparameters = Hyperparameters(*tf.unstack(slot.hyperparameters))
         return compute_logits(
-            slot.kind, slot.weights, slot.hyperparameters, features
+            slot.kind, slot.weights, hyperparameters, features
         )
 
     def _judge_kind(
@@ -102,7 +103,12 @@ class Steps:
         features: tf.Tensor,
         labels: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = compute_logits(kind, weights, hyperparameters, features)
+        logits = compute_logits(
+            kind,
+            weights,
+            Hyperparameters(*tf.unstack(hyperparameters)),
+            features,
+        )
         losses, is_right = judge_logits(logits, labels)
         return losses, tf.math.count_nonzero(is_right)
 
@@ -122,26 +128,40 @@ class Steps:
     ) -> tf.Tensor:
         # All batches at once where it is small: an operation that is run for
         # each takes longer to start than to do.
-        shares = plan[:, SHARE]
+        constants = Hyperparameters(*tf.unstack(hyperparameters))
+        constants = constants._replace(
+            num_dropped=tf.cast(constants.num_dropped, tf.uint8)
+        )
+        shares = StepPlan(*tf.unstack(plan, axis=1)).share
         own = tf.one_hot(labels, self._num_classes)
         wanted = mix(own[:, :-1], own[:, 1:], shares[:, tf.newaxis, tf.newaxis])
-        smoothing = hyperparameters[SMOOTHING]
+        smoothing = constants.smoothing
         wanted = wanted * (1 - smoothing) + smoothing / self._num_classes
         num_images = tf.reduce_sum(image_weights, axis=1, keepdims=True)
-        error_weights = image_weights / num_images
+        error_weights = (image_weights / num_images)[:, :, tf.newaxis]
+        # Of the images with the larger share, in a batch and its next images.
+        first_rows = tf.cast(shares < 0.5, tf.int32)[:, tf.newaxis]
+        first_rows = tf.pad(first_rows, [[0, 0], [0, 1]])
         batch_size = image_weights.shape[1]
-        larger = tf.maximum(shares, 1 - shares)
-        ratios = (1 - larger) / larger
-        offsets = tf.cast(shares < 0.5, tf.int32)
 
         def take_next(
             number: tf.Tensor, loss: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor]:
-            x = features[number]
+            # Indexing takes half a dozen operations for each, and this one.
+            begin = tf.reshape(number, [1])
+            take = functools.partial(
+                tf.raw_ops.StridedSlice,
+                begin=begin,
+                end=begin + 1,
+                strides=[1],
+                shrink_axis_mask=1,
+            )
+            step_plan = StepPlan(*tf.unstack(take(input=plan)))
+            x = take(input=features)
             x = tf.cond(
                 is_mixed,
                 lambda: _mix_images(
-                    x, offsets[number], ratios[number], batch_size
+                    x, take(input=first_rows), step_plan.ratio, batch_size
                 ),
                 lambda: x[:batch_size],
             )
@@ -149,13 +169,12 @@ class Steps:
                 kind,
                 weights,
                 moments,
-                hyperparameters,
+                constants,
                 features=x,
-                feature_scale=larger[number],
-                wanted=wanted[number],
-                error_weights=error_weights[number],
-                drawn=[of[number] for of in drawn],
-                planned=plan[number],
+                wanted=take(input=wanted),
+                error_weights=take(input=error_weights),
+                drawn=[take(input=of) for of in drawn],
+                plan=step_plan,
             )
 
         _, loss = tf.while_loop(
@@ -172,7 +191,7 @@ _compile = functools.partial(tf.function, autograph=False)
 
 
 def _mix_images(
-    features: tf.Tensor, offset: tf.Tensor, ratio: tf.Tensor, batch_size: int
+    features: tf.Tensor, first: tf.Tensor, ratio: tf.Tensor, batch_size: int
 ) -> tf.Tensor:
     """Mixes each row with the next one, all but for a factor.
 
@@ -180,11 +199,12 @@ def _mix_images(
 
     Args:
         features: `(batch_size + 1, feature_dim)`.
-        offset: Of the rows with the larger share: 0, or 1 for the next ones.
+        first: Of the rows with the larger share: `(0, 0)`, or `(1, 0)` where
+            those are the next ones.
         ratio: Of the smaller share to the larger one, which is the factor.
         batch_size: Rows of the mixture.
     """
     size = [batch_size, -1]
-    larger = tf.slice(features, [offset, 0], size)
-    smaller = tf.slice(features, [1 - offset, 0], size)
+    larger = tf.slice(features, first, size)
+    smaller = tf.slice(features, [1, 0] - first, size)
     return larger + ratio * smaller
