@@ -6,9 +6,10 @@ random trials of the default space, of up to 60 epochs, on a cache of 3,680 x
 what they took is counted four times, start-up once. It gets the batch size of
 our space, 64, and Keras's default, 32, which takes twice as many steps; it has
 no reference recipe to train. Ours is run without baselines, which it has none
-of. The figures to quote are the ratios of trials a second, and by how much the
-best validation accuracy of our trials, its median, differs from the best of all
-trials that KerasTuner ran on batches of a size.
+of. It scores a trial by its best epoch, ours by the last, whose head is
+exported. The figures to quote are the ratios of trials a second, and by how
+much the best validation accuracy of our trials, its median, differs from the
+best of all trials that KerasTuner ran on batches of a size.
 """
 
 import functools

@@ -1,7 +1,8 @@
-"""Processes of tests that are killed, limited, or many at a time.
+"""Processes of tests that are killed, limited, many at a time, or bare.
 
-They are forked from one that has imported TensorFlow and computed nothing
-with it, so that each starts in some hundredths of a second instead of 4 s.
+All but the bare ones are forked from one that has imported TensorFlow and
+computed nothing with it, so that each starts in some hundredths of a second
+instead of 4 s.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import multiprocessing.forkserver
 import os
 import resource
 import subprocess
+import sys
 import time
 
 import pytest
@@ -88,6 +90,21 @@ def run_forked(*arguments, **options):
     """Runs a command to its end; see `start_command`."""
     with start_command(*arguments, **options) as process:
         return finish(process)
+
+
+def run_program(program, *, timeout=60, **variables):
+    """Runs a program in an interpreter that has nothing imported.
+
+    Takes its text, how many seconds it has, and variables to set by name.
+    """
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
+        timeout=timeout,
+        check=True,
+    )
 
 
 def _run_command(package, command, cwd, outputs, env, max_file_bytes):

@@ -39,6 +39,12 @@ class Hyperparameters(NamedTuple):
     smoothing: Any
     sharpness: Any
 
+    @classmethod
+    def unpack(cls, packed: tf.Tensor) -> "Hyperparameters":
+        """Returns scalars, of dropout as a byte, of `Slot.hyperparameters`."""
+        num_dropped, *others = tf.unstack(packed)
+        return cls(tf.cast(num_dropped, tf.uint8), *others)
+
 
 class StepPlan(NamedTuple):
     """What is known of a step beforehand.

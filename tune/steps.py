@@ -90,7 +90,7 @@ class Steps:
 
     def compute_logits(self, slot: Slot, features: tf.Tensor) -> tf.Tensor:
         """Returns the logits of normalised features."""
-        hyperparameters = Hyperparameters(*tf.unstack(slot.hyperparameters))
+        hyperparameters = Hyperparameters.unpack(slot.hyperparameters)
         return compute_logits(
             slot.kind, slot.weights, hyperparameters, features
         )
@@ -106,7 +106,7 @@ class Steps:
         logits = compute_logits(
             kind,
             weights,
-            Hyperparameters(*tf.unstack(hyperparameters)),
+            Hyperparameters.unpack(hyperparameters),
             features,
         )
         losses, is_right = judge_logits(logits, labels)
@@ -128,10 +128,7 @@ class Steps:
     ) -> tf.Tensor:
         # All batches at once where it is small: an operation that is run for
         # each takes longer to start than to do.
-        constants = Hyperparameters(*tf.unstack(hyperparameters))
-        constants = constants._replace(
-            num_dropped=tf.cast(constants.num_dropped, tf.uint8)
-        )
+        constants = Hyperparameters.unpack(hyperparameters)
         shares = StepPlan(*tf.unstack(plan, axis=1)).share
         own = tf.one_hot(labels, self._num_classes)
         wanted = mix(own[:, :-1], own[:, 1:], shares[:, tf.newaxis, tf.newaxis])

@@ -39,12 +39,11 @@ def partners_of(num_images: tf.Tensor, batch_size: int) -> tf.Tensor:
     That is the next one, the order being random.
 
     Args:
-        num_images: Images in the batch; what follows fills it up. Of some
-            batches `(num_batches, 1)`.
+        num_images: Images in the batch; what follows fills it up.
         batch_size: With what fills it up.
 
     Returns:
-        int32 `(batch_size,)`, or `(num_batches, batch_size)`.
+        int32 `(batch_size,)`.
     """
     return (tf.range(batch_size) + 1) % num_images
 

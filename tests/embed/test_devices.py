@@ -1,14 +1,12 @@
 """Tests for `embed.devices`."""
 
-import subprocess
-import sys
-
 import pytest
 import tensorflow as tf
 
 from embed.devices import Devices
 from embed.devices import num_cpu_threads
 from embed.devices import prepare_devices
+from tests.children import run_program
 
 
 @pytest.mark.parametrize(
@@ -47,13 +45,7 @@ def test_commands_start_without_heavy_imports(package):
         "print(sorted(heavy & set(sys.modules)))\n"
     )
 
-    process = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    process = run_program(program)
 
     assert process.stdout == "[]\n"
 
@@ -69,13 +61,7 @@ def test_seed_makes_what_follows_the_same():
         " float(keras.random.uniform(())))\n"
     )
 
-    process = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    process = run_program(program, timeout=120)
 
     first, again, other = process.stdout.splitlines()
     assert first == again
@@ -96,13 +82,7 @@ def test_one_thread_is_for_what_has_not_computed_yet(is_before):
         ]
     )
 
-    printed = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    ).stdout
+    printed = run_program(program, timeout=120).stdout
 
     # 0 is TensorFlow's own choice.
     assert printed.split() == (["1", "1"] if is_before else ["0", "0"])

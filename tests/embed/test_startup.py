@@ -1,10 +1,8 @@
 """Tests for `embed.startup`."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+from tests.children import run_program
 
 
 @pytest.mark.parametrize("body", ["pass", "1 / 0"])
@@ -21,14 +19,7 @@ def test_stderr_is_whole_again_after_a_quiet_start(body):
     )
 
     streams = {
-        level: subprocess.run(
-            [sys.executable, "-c", program],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": level},
-            timeout=60,
-            check=True,
-        ).stderr
+        level: run_program(program, TF_CPP_MIN_LOG_LEVEL=level).stderr
         for level in ("3", "0")
     }
 
@@ -51,12 +42,6 @@ def test_libraries_are_set_apart_in_our_own_processes(is_ours, is_enabled):
         "print(gc.isenabled(), gc.get_freeze_count() > 10_000)\n"
     )
 
-    output = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
+    output = run_program(program).stdout
 
     assert output.split() == ["False", str(is_enabled), str(is_ours)]
