@@ -2,6 +2,9 @@
 
 import dataclasses
 import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -179,6 +182,53 @@ def test_any_flipped_bit_counts_as_missing(block, tmp_path):
 
         if read is not None:  # In padding or a date, which hold nothing.
             assert_equal(read, block)
+
+
+def test_headers_are_parsed_one_at_a_time(block, tmp_path, monkeypatch):
+    """Python 3.11 may fail where two threads parse at once."""
+    path = tmp_path / "00000000.npz"
+    write_block(block, path)
+    parse = np.lib.format.read_array_header_1_0
+    is_free = threading.Lock()
+
+    def parse_slowly(file):
+        assert is_free.acquire(blocking=False), "two at once"
+        time.sleep(1e-3)
+        is_free.release()
+        return parse(file)
+
+    monkeypatch.setattr(np.lib.format, "read_array_header_1_0", parse_slowly)
+
+    with ThreadPoolExecutor(4) as pool:
+        for read in pool.map(read_block, [path] * 8):
+            assert_equal(read, block)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.empty((0, 3), np.int64),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.array(["é".encode()]),
+    ],
+)
+def test_arrays_of_any_layout_are_read(array, tmp_path):
+    """No rows at all, columns first, text."""
+    path = tmp_path / "arrays.npz"
+    np.savez(path, array=array)
+
+    read = read_arrays(path, ["array"])["array"]
+
+    np.testing.assert_array_equal(read, array)
+    assert read.dtype == array.dtype
+
+
+def test_python_objects_are_not_read(tmp_path):
+    """A file that anybody may have written runs nothing of theirs."""
+    path = tmp_path / "arrays.npz"
+    np.savez(path, array=np.array([None]))
+
+    assert read_arrays(path, ["array"]) is None
 
 
 def test_any_truncation_counts_as_missing(block, tmp_path):
