@@ -112,6 +112,17 @@ class Rounds:
         """Returns how many times one way is another, within each round."""
         return divide(self.of(above, quantity), self.of(below, quantity))
 
+    def difference(
+        self, way: str, quantity: str, other_way: str, other_quantity: str
+    ) -> Summary:
+        """Returns by how much one is above the other, within each round."""
+        pairs = zip(
+            self.of(way, quantity),
+            self.of(other_way, other_quantity),
+            strict=True,
+        )
+        return Summary.of(a - b for a, b in pairs)
+
 
 def measure_in_turn(ways: Mapping[str, Way], num_rounds: int) -> Rounds:
     """Runs all ways in each round, after a round to warm up."""

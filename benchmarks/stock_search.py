@@ -4,7 +4,8 @@
 
 `keras_tuner.RandomSearch` over the space of `tune search`, each trial a Keras
 model trained by `Model.fit` on batches of `tf.data`, which gathers them from
-features in memory, draws views and mixes. Prints one JSON line.
+features in memory, draws views and mixes. KerasTuner scores a trial by its
+best epoch. Prints one JSON line, with the score after the last one as well.
 """
 
 import json
@@ -25,10 +26,12 @@ from head.model import build_head
 from head.spec import HeadSpec
 from head.training.schedule import ListedRates
 from head.training.schedule import learning_rates
+from tune.space import BATCH_SIZE
 from tune.space import suggest_spec
 
 MAX_EPOCHS = 60  # The default of `tune search`.
 SEED = 1  # Of weights and order.
+OBJECTIVE = "val_accuracy"
 
 
 class HyperHead(keras_tuner.HyperModel):  # type: ignore[misc]
@@ -44,6 +47,7 @@ class HyperHead(keras_tuner.HyperModel):  # type: ignore[misc]
         super().__init__()
         self._rows, self._num_classes = rows, num_classes
         self._batch_size = batch_size
+        self.last_scores: list[float] = []  # One a trial.
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Returns a compiled head."""
@@ -73,7 +77,9 @@ class HyperHead(keras_tuner.HyperModel):  # type: ignore[misc]
         """Trains for the epochs of a trial."""
         spec = suggest(hp, self._batch_size)
         batches = feed(self._rows, spec, self._num_classes)
-        return model.fit(batches, epochs=spec.epochs, **options)
+        history = model.fit(batches, epochs=spec.epochs, **options)
+        self.last_scores.append(history.history[OBJECTIVE][-1])
+        return history
 
 
 def feed(rows: Rows, spec: HeadSpec, num_classes: int) -> tf.data.Dataset:
@@ -135,9 +141,10 @@ def main(
     split = split_train(cache.image_ids("train"))
     train, val = cache.take(split.train), cache.take(split.val)
     num_classes = len(cache.spec.class_names)
+    hypermodel = HyperHead(train, num_classes, int(batch_size))
     tuner = keras_tuner.RandomSearch(
-        HyperHead(train, num_classes, int(batch_size)),
-        objective="val_accuracy",
+        hypermodel,
+        objective=OBJECTIVE,
         max_trials=int(max_trials),
         seed=int(seed),
         directory=folder,
@@ -149,12 +156,15 @@ def main(
     trials = list(tuner.oracle.trials.values())
     if failed := [t.message for t in trials if t.status != "COMPLETED"]:
         raise RuntimeError(f"KerasTuner passed over an error: {failed[0]}")
-    [best] = tuner.oracle.get_best_trials(1)
-    result = {
-        "best_score": best.score,
-        "num_trials": len(trials),
-        "seconds": time.perf_counter() - began,
-    }
+    shown = [
+        {
+            "spec": suggest(trial.hyperparameters, BATCH_SIZE).model_dump(),
+            "best_epoch": trial.score,
+            "last_epoch": score,
+        }
+        for trial, score in zip(trials, hypermodel.last_scores, strict=True)
+    ]
+    result = {"trials": shown, "seconds": time.perf_counter() - began}
     print(json.dumps(result))
 
 

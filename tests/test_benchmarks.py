@@ -72,6 +72,20 @@ def test_a_ratio_is_the_median_of_the_ratios_within_each_round():
     assert rounds.ratio("fit", "ours", "seconds") == Summary(4.0, 3.0, 5.0)
 
 
+def test_a_difference_is_the_median_of_those_within_each_round():
+    """Rounds differ by what they draw; what both drew is compared."""
+    rounds = Rounds(
+        [
+            {"ours": {"best": ours}, "fit": {"last": last}}
+            for ours, last in ((0.5, 0.25), (0.9, 0.8), (1.0, 1.5))
+        ]
+    )
+
+    assert rounds.difference("ours", "best", "fit", "last") == Summary(
+        pytest.approx(0.1), -0.5, 0.25
+    )
+
+
 def test_fewer_rounds_and_small_sizes_are_said():
     """Figures that were only tried out are not taken for measured ones."""
     assert "TRIED OUT" not in Options().describe()
