@@ -87,11 +87,12 @@ class Summary:
         return cls(statistics.median(found), min(found), max(found))
 
     def format(self, digits: int) -> str:
-        """Returns `2.91 (2.84-3.02)`."""
+        """Returns `2.91 (2.84-3.02)`, or `0.14 (-0.82 to 0.27)`."""
         median, low, high = (
             f"{value:,.{digits}f}" for value in dataclasses.astuple(self)
         )
-        return f"{median} ({low}-{high})"
+        between = " to " if self.min < 0 else "-"
+        return f"{median} ({low}{between}{high})"
 
 
 @dataclasses.dataclass(frozen=True)

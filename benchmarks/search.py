@@ -46,7 +46,7 @@ NUM_TRIALS, NUM_STOCK_TRIALS = 32, 8
 OURS = "tune search"
 STOCK, STOCK_DEFAULT = "RandomSearch, batches of 64", "RandomSearch, of 32"
 BATCH_SIZES = {STOCK: 64, STOCK_DEFAULT: 32}
-# Of a trial of KerasTuner's, and how they are called; in percent like all.
+# What a trial of KerasTuner's is scored by, and its words.
 SCORES = {"best": "after the last epoch", "best by epoch": "by its best epoch"}
 
 
@@ -128,8 +128,9 @@ def main() -> None:
 def report(rounds: Rounds, num_images: int, options: Options) -> None:
     """Prints the table and the JSON line."""
     columns = {"rate": 3, "seconds": 1, "best": 2, "mean": 2}
-    title = ["way", "trials/s", "s for 32", "best of 8 %", "their mean %"]
-    rows = [title]
+    shared = f"best of {NUM_STOCK_TRIALS}"
+    titles = "trials/s", f"s for {NUM_TRIALS}", f"{shared} %", "their mean %"
+    rows = [["way", *titles]]
     for way in (OURS, *BATCH_SIZES):
         cells = [
             Summary.of(rounds.of(way, quantity)).format(num_digits)
@@ -150,9 +151,9 @@ def report(rounds: Rounds, num_images: int, options: Options) -> None:
             way: rounds.difference(OURS, "best", way, score)
             for way in BATCH_SIZES
         }
-        shown = differences[score].items()
-        points = ", ".join(f"{w}: {d.format(2)}" for w, d in shown)
-        print(f"points of our best of 8, less KerasTuner's {called}, {points}")
+        found = differences[score].items()
+        points = ", ".join(f"{w}: {d.format(2)}" for w, d in found)
+        print(f"points of our {shared}, less KerasTuner's {called}, {points}")
     of_all = Summary.of(rounds.of(OURS, "best of all"))
     print(f"best of our {NUM_TRIALS} and the reference: {of_all.format(2)} %")
     print_result(

@@ -86,6 +86,12 @@ def test_a_difference_is_the_median_of_those_within_each_round():
     )
 
 
+def test_a_range_below_zero_is_put_in_words():
+    """No minus is taken for the dash of a range."""
+    assert Summary(2.91, 2.84, 3.02).format(2) == "2.91 (2.84-3.02)"
+    assert Summary(0.14, -1.36, -0.2).format(2) == "0.14 (-1.36 to -0.20)"
+
+
 def test_fewer_rounds_and_small_sizes_are_said():
     """Figures that were only tried out are not taken for measured ones."""
     assert "TRIED OUT" not in Options().describe()
