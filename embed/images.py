@@ -9,8 +9,10 @@ PIL differs by up to 4 of 255 levels, so that nothing else may decode. What
 TensorFlow misreads, or what would fill the memory, the header tells before.
 """
 
+import contextlib
 import functools
 import hashlib
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
@@ -31,6 +33,10 @@ CHANNELS = 3  # Grey and palette pictures become RGB, transparency is dropped.
 # float32. A file of a few kilobytes may claim thousands of times more.
 DEFAULT_MAX_PIXELS = 89_478_485
 TENSORFLOW_MAX_PIXELS = 2**29 - 1  # Its decoders refuse more.
+# Pictures in one call of TensorFlow, which costs as much as to decode a small
+# one. Larger ones go alone: all of a call are in memory at once, in float32.
+NUM_TOGETHER = 8
+PIXELS_TOGETHER = NUM_TOGETHER * 640 * 480
 # How TensorFlow says what it does not read, and what helps.
 UNREAD = {
     "WebP Animation must be": "an animated {}: save its first frame",
@@ -150,10 +156,50 @@ class ImageDecoder:
         if problem := header.problem or self._find_excess(header):
             raise ImageDecodeError(problem)
         try:
-            pixels = _compiled_decoder(frames)(tf.constant(encoded))
+            (pixels,) = _decode_together([encoded], frames)
         except tf.errors.InvalidArgumentError as error:
             raise ImageDecodeError(_explain(error.message, header)) from error
-        return [of_frame.numpy() for of_frame in pixels]
+        return pixels
+
+    def decode_all(
+        self,
+        encoded: Sequence[bytes],
+        frames: tuple[Frame, ...],
+        headers: Sequence[Header],
+    ) -> list[list[np.ndarray] | ImageDecodeError]:
+        """Decodes several pictures, `NUM_TOGETHER` good ones in one call.
+
+        Args:
+            encoded: The bytes of each file.
+            frames: Which of each; all come from one decode.
+            headers: What `read_header` says of each.
+
+        Returns:
+            Of each picture what `decode` returns or raises.
+        """
+        import tensorflow as tf
+
+        if len(encoded) == NUM_TOGETHER and self._go_together(headers):
+            with contextlib.suppress(tf.errors.InvalidArgumentError):
+                return [*_decode_together(encoded, frames)]
+        found: list[list[np.ndarray] | ImageDecodeError] = []
+        for one, header in zip(encoded, headers, strict=True):
+            try:
+                found.append(self.decode(one, frames, header))
+            except ImageDecodeError as error:
+                found.append(error)
+        return found
+
+    def _go_together(self, headers: Iterable[Header]) -> bool:
+        """Tells whether pictures seem good, and fit into memory together."""
+        num_pixels = 0
+        for header in headers:
+            if header.problem or self._find_excess(header):
+                return False
+            num_pixels += max(
+                header.width * header.height, header.num_frame_pixels
+            )
+        return num_pixels <= PIXELS_TOGETHER
 
     def _find_excess(self, header: Header) -> str:
         """Says what would take too much memory, before it does."""
@@ -179,17 +225,35 @@ class ImageDecoder:
         return ""
 
 
+def _decode_together(
+    encoded: Sequence[bytes], frames: tuple[Frame, ...]
+) -> list[list[np.ndarray]]:
+    """Returns of each picture its frames, without a copy of what is decoded.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If TensorFlow cannot decode one.
+    """
+    import tensorflow as tf
+
+    decode = _compiled_decoder(frames, len(encoded))
+    of_frames = [np.asarray(found) for found in decode(tf.constant(encoded))]
+    return [list(of_picture) for of_picture in zip(*of_frames, strict=True)]
+
+
 @functools.cache
-def _compiled_decoder(frames: tuple[Frame, ...]) -> Any:
+def _compiled_decoder(frames: tuple[Frame, ...], num_pictures: int) -> Any:
+    """Returns a function of `(num_pictures,)` strings to pixels by frame."""
     import tensorflow as tf
 
     def decode(encoded: "tf.Tensor") -> list["tf.Tensor"]:
         # Beside a GPU too: its resize would round otherwise, and it has work.
         with tf.device("CPU"):
-            return decode_frames(encoded, frames)
+            pictures = [decode_frames(e, frames) for e in tf.unstack(encoded)]
+            of_frames = zip(*pictures, strict=True)
+            return [tf.stack(of_frame) for of_frame in of_frames]
 
     return tf.function(
-        decode, input_signature=[tf.TensorSpec((), tf.string)]
+        decode, input_signature=[tf.TensorSpec((num_pictures,), tf.string)]
     ).get_concrete_function()
 
 

@@ -6,6 +6,7 @@ a row; as many threads as there are cores decode.
 
 import dataclasses
 import itertools
+import operator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -17,8 +18,10 @@ from embed.ahead import map_ahead
 from embed.building.blocks import BLOCK_ROWS
 from embed.building.clock import StageClock
 from embed.building.plan import Task
+from embed.decoding.header import Header
 from embed.decoding.header import read_header
 from embed.devices import num_cpu_threads
+from embed.images import NUM_TOGETHER
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
 from embed.images import digest_content
@@ -107,7 +110,11 @@ class Intake:
     def _decode_ahead(
         self, pictures: Iterable[Read], num_ahead: int
     ) -> Iterator[DecodedImage]:
-        for image in map_ahead(self._pool, self._decode, pictures, num_ahead):
+        size = NUM_TOGETHER if num_ahead > NUM_TOGETHER else 1
+        groups = map_ahead(
+            self._pool, self._decode, _group(pictures, size), num_ahead // size
+        )
+        for image in itertools.chain.from_iterable(groups):
             self.num_decoded += image.content_digest != b""
             yield image
 
@@ -128,25 +135,50 @@ class Intake:
         """Returns what must be decoded of each picture of a task."""
         return frames_of(task.views, self._decoder.image_size)
 
-    def _decode(self, read: Read) -> DecodedImage:
-        row, picture, frames = read
-        if picture.problem:
-            return DecodedImage(row, None, b"", False, picture.problem)
+    def _decode(self, group: list[Read]) -> list[DecodedImage]:
+        """Decodes pictures of which the same frames are wanted."""
+        readable = [picture for _, picture, _ in group if not picture.problem]
+        encoded = [picture.encoded for picture in readable]
+        _, _, frames = group[0]
         with self._clock.measure("decode"):
-            header = read_header(picture.encoded)
-            pixels, error = None, ""
-            try:
-                found = self._decoder.decode(picture.encoded, frames, header)
-                pixels = dict(zip(frames, found, strict=True))
-            except ImageDecodeError as problem:
-                error = str(problem)
-            return DecodedImage(
-                row=row,
-                pixels=pixels,
-                content_digest=digest_content(picture.encoded),
-                is_oriented=header.is_oriented,
-                error=error,
-            )
+            headers = [read_header(one) for one in encoded]
+            found = self._decoder.decode_all(encoded, frames, headers)
+            decoded = zip(encoded, headers, found, strict=True)
+            return [
+                DecodedImage(row, None, b"", False, picture.problem)
+                if picture.problem
+                else _describe(row, frames, *next(decoded))
+                for row, picture, _ in group
+            ]
+
+
+def _group(pictures: Iterable[Read], size: int) -> Iterator[list[Read]]:
+    """Yields so many pictures at most of which the same frames are wanted."""
+    for _, alike in itertools.groupby(pictures, key=operator.itemgetter(2)):
+        while group := list(itertools.islice(alike, size)):
+            yield group
+
+
+def _describe(
+    row: int,
+    frames: Sequence[Frame],
+    encoded: bytes,
+    header: Header,
+    found: list[np.ndarray] | ImageDecodeError,
+) -> DecodedImage:
+    """Returns a picture with what its decoder found."""
+    pixels, error = None, ""
+    if isinstance(found, ImageDecodeError):
+        error = str(found)
+    else:
+        pixels = dict(zip(frames, found, strict=True))
+    return DecodedImage(
+        row=row,
+        pixels=pixels,
+        content_digest=digest_content(encoded),
+        is_oriented=header.is_oriented,
+        error=error,
+    )
 
 
 def _join_rows(tasks: Iterable[Task]) -> Iterator[tuple[str, list[int]]]:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import embed.images
 from embed.decoding.header import read_header
 from embed.images import ImageDecodeError
 from embed.images import ImageDecoder
 from embed.images import decode_and_resize
+from embed.views import Frame
 from embed.views import find_view
 from tests.odd_pictures import damaged_pictures
 from tests.odd_pictures import undamaged_pictures
@@ -255,6 +257,100 @@ def test_damaged_pictures_say_what_is_wrong(odd):
         ImageDecoder((8, 8))(odd.encoded)
 
     assert "\n" not in str(caught.value)
+
+
+def decode_each(decoder, pictures, frames):
+    """Returns what `decode` returns or raises, picture by picture."""
+    found = []
+    for encoded in pictures:
+        try:
+            found.append(decoder.decode(encoded, frames))
+        except ImageDecodeError as error:
+            found.append(str(error))
+    return found
+
+
+def decode_all(decoder, pictures, frames):
+    """Returns what `decode_all` does, errors as their text."""
+    headers = list(map(read_header, pictures))
+    return [
+        str(found) if isinstance(found, ImageDecodeError) else found
+        for found in decoder.decode_all(pictures, frames, headers)
+    ]
+
+
+def random_pictures(num_pictures, file_format="JPEG"):
+    """Returns pictures of noise, each of another size."""
+    rng = np.random.default_rng(0)
+    return [
+        encode(rng.integers(0, 256, (20 + i, 40 - i, 3)), file_format)
+        for i in range(num_pictures)
+    ]
+
+
+@pytest.fixture(name="calls")
+def _calls(monkeypatch):
+    """How many pictures each call of TensorFlow decodes."""
+    decode, calls = embed.images._decode_together, []
+
+    def count(encoded, frames):
+        calls.append(len(encoded))
+        return decode(encoded, frames)
+
+    monkeypatch.setattr(embed.images, "_decode_together", count)
+    return calls
+
+
+def test_eight_pictures_in_one_call_have_the_same_bits(calls):
+    """Of each frame, whatever their sizes and formats."""
+    pictures = random_pictures(5) + random_pictures(3, "PNG")
+    names = ("plain", "center", "scale12")
+    frames = tuple(find_view(name).frame((8, 8)) for name in names)
+    decoder = ImageDecoder((8, 8))
+    expected = decode_each(decoder, pictures, frames)
+    calls.clear()
+
+    found = decode_all(decoder, pictures, frames)
+
+    assert calls == [8]
+    np.testing.assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("num_pictures", [0, 1, 7])
+def test_fewer_pictures_are_decoded_one_by_one(calls, num_pictures):
+    """A graph for each number would take longer to draw than it saves."""
+    pictures, frames = random_pictures(num_pictures), (Frame((8, 8)),)
+    decoder = ImageDecoder((8, 8))
+
+    found = decode_all(decoder, pictures, frames)
+
+    assert calls == num_pictures * [1]
+    np.testing.assert_equal(found, decode_each(decoder, pictures, frames))
+
+
+@pytest.mark.parametrize("odd", damaged_pictures(), ids=lambda odd: odd.name)
+def test_a_damaged_picture_spoils_no_other(odd):
+    """Seven others have their pixels, and it says what is wrong with it."""
+    pictures, frames = random_pictures(8), (Frame((8, 8)),)
+    pictures[3] = odd.encoded
+    decoder = ImageDecoder((8, 8))
+
+    found = decode_all(decoder, pictures, frames)
+
+    assert [i for i in range(8) if isinstance(found[i], str)] == [3]
+    np.testing.assert_equal(found, decode_each(decoder, pictures, frames))
+
+
+def test_large_pictures_are_not_in_memory_together(calls):
+    """Where eight have as many pixels as is ordinary they are, no more."""
+    small, large = np.zeros((480, 640)), np.zeros((480, 641))
+    pictures, frames = 7 * [encode(small)], (Frame((8, 8)),)
+    decoder = ImageDecoder((8, 8))
+
+    for last, expected in ((small, [8]), (large, 8 * [1])):
+        calls.clear()
+        decode_all(decoder, [*pictures, encode(last)], frames)
+        assert calls == expected
 
 
 def test_limit_is_what_the_caller_says():

@@ -30,11 +30,11 @@ class CountingDecoder(ImageDecoder):
         self._lock = threading.Lock()
         self.num_given = 0
 
-    def decode(self, encoded, frames, header=None):
-        """Returns frames of a picture."""
+    def decode_all(self, encoded, frames, headers):
+        """Returns frames of pictures."""
         with self._lock:
-            self.num_given += 1
-        return super().decode(encoded, frames, header)
+            self.num_given += len(encoded)
+        return super().decode_all(encoded, frames, headers)
 
 
 class CountingClock(StageClock):
@@ -90,16 +90,20 @@ def make_tasks():
     ]
 
 
-def take_all(intake):
+def take_all(intake, num_ahead=4):
     """Returns all images that are left."""
-    return list(intake.take_all(num_ahead=4))
+    return list(intake.take_all(num_ahead))
 
 
-def test_images_come_in_the_order_of_the_tasks(create_intake):
+ALONE_AND_TOGETHER = pytest.mark.parametrize("num_ahead", [4, 16])
+
+
+@ALONE_AND_TOGETHER
+def test_images_come_in_the_order_of_the_tasks(create_intake, num_ahead):
     """Whichever thread has decoded which picture first."""
     tasks = [make_task(range(12), split="test"), *make_tasks()]
 
-    images = take_all(create_intake(tasks))
+    images = take_all(create_intake(tasks), num_ahead)
 
     assert [image.row for image in images] == [*range(12), *range(30)]
 
@@ -115,14 +119,15 @@ def test_pixels_are_those_of_the_picture(create_intake, picture_folder):
     assert (image.error, image.is_oriented) == ("", False)
 
 
-def test_each_task_is_decoded_for_its_views(create_intake):
+@ALONE_AND_TOGETHER
+def test_each_task_is_decoded_for_its_views(create_intake, num_ahead):
     """A view and its mirror share pixels; no other task's are made."""
     tasks = [
         make_task(range(10), views=("center", "center+flip")),
         make_task(range(10, 20), 1, views=("plain", "flip", "scale12")),
     ]
 
-    images = take_all(create_intake(tasks))
+    images = take_all(create_intake(tasks), num_ahead)
 
     frames = [list(image.pixels) for image in images]
     assert frames == 10 * [[MIDDLE]] + 10 * [[PLAIN, LARGE]]
@@ -178,6 +183,20 @@ def test_few_pictures_are_read_ahead(create_intake, source):
     images.close()
 
 
+def test_pictures_are_decoded_eight_at_a_time(create_intake):
+    """Where that many may wait; the rest of a dataset is fewer."""
+    sizes = []
+
+    class Watched(ImageDecoder):
+        def decode_all(self, encoded, frames, headers):
+            sizes.append(len(encoded))
+            return super().decode_all(encoded, frames, headers)
+
+    take_all(create_intake([make_task()], decoder=Watched((8, 8))), 16)
+
+    assert sorted(sizes) == [6, 8, 8, 8]
+
+
 def test_without_a_task_nothing_is_read(create_intake, source):
     """No call of the source, and no image."""
     assert take_all(create_intake([])) == []
@@ -191,14 +210,17 @@ def test_nothing_is_read_before_it_is_asked_for(create_intake, source):
     assert source.calls == []
 
 
-def test_bad_pictures_come_with_a_reason(create_intake, picture_folder):
+@ALONE_AND_TOGETHER
+def test_bad_pictures_come_with_a_reason(
+    create_intake, picture_folder, num_ahead
+):
     """In their place, without pixels, and with the digest of their bytes."""
     cats = picture_folder / "train" / "cat"
     (cats / "02.jpg").write_text("I am a text file")
     (cats / "04.jpg").write_bytes(b"")
     intake = create_intake([make_task()])
 
-    images = take_all(intake)
+    images = take_all(intake, num_ahead)
 
     bad = {image.row: image for image in images if image.pixels is None}
     assert [image.row for image in images] == [*range(30)]
@@ -210,13 +232,16 @@ def test_bad_pictures_come_with_a_reason(create_intake, picture_folder):
     assert intake.num_decoded == 30
 
 
-def test_pictures_that_are_gone_have_no_content(create_intake, picture_folder):
+@ALONE_AND_TOGETHER
+def test_pictures_that_are_gone_have_no_content(
+    create_intake, picture_folder, num_ahead
+):
     """A file that cannot be read has no digest, and nobody decodes it."""
     decoder = CountingDecoder((8, 8), 10**6)
     intake = create_intake([make_task(range(5))], decoder=decoder)
     (picture_folder / "train" / "cat" / "02.jpg").unlink()
 
-    images = take_all(intake)
+    images = take_all(intake, num_ahead)
 
     assert images[2].pixels is None
     assert images[2].content_digest == b""
@@ -305,7 +330,7 @@ def test_a_fault_of_the_decoder_comes_out(create_intake, in_time):
     """What is no fault of a picture makes no bad picture."""
 
     class Broken(ImageDecoder):
-        def decode(self, encoded, frames, header=None):
+        def decode_all(self, encoded, frames, headers):
             raise MemoryError("No room for pixels.")
 
     intake = create_intake([make_task()], decoder=Broken((8, 8)))
