@@ -1,7 +1,7 @@
 """The first half of the pass: the pictures of tasks, read and decoded ahead.
 
 The caller's thread reads, since a TFDS file is read from its start to come to
-a row; as many threads as there are cores decode.
+a row; as many threads as there are cores decode, each several pictures at once.
 """
 
 import dataclasses

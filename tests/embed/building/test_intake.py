@@ -23,17 +23,20 @@ LARGE = Frame((12, 12))
 
 
 class CountingDecoder(ImageDecoder):
-    """Counts the pictures it is given."""
+    """Counts the pictures it is given, call by call."""
 
     def __init__(self, image_size, max_pixels):
         super().__init__(image_size, max_pixels)
-        self._lock = threading.Lock()
-        self.num_given = 0
+        self.nums_given = []
+
+    @property
+    def num_given(self):
+        """Pictures of all calls."""
+        return sum(self.nums_given)
 
     def decode_all(self, encoded, frames, headers):
         """Returns frames of pictures."""
-        with self._lock:
-            self.num_given += len(encoded)
+        self.nums_given.append(len(encoded))
         return super().decode_all(encoded, frames, headers)
 
 
@@ -185,16 +188,11 @@ def test_few_pictures_are_read_ahead(create_intake, source):
 
 def test_pictures_are_decoded_eight_at_a_time(create_intake):
     """Where that many may wait; the rest of a dataset is fewer."""
-    sizes = []
+    decoder = CountingDecoder((8, 8), 10**6)
 
-    class Watched(ImageDecoder):
-        def decode_all(self, encoded, frames, headers):
-            sizes.append(len(encoded))
-            return super().decode_all(encoded, frames, headers)
+    take_all(create_intake([make_task()], decoder=decoder), 16)
 
-    take_all(create_intake([make_task()], decoder=Watched((8, 8))), 16)
-
-    assert sorted(sizes) == [6, 8, 8, 8]
+    assert sorted(decoder.nums_given) == [6, 8, 8, 8]
 
 
 def test_without_a_task_nothing_is_read(create_intake, source):
