@@ -19,6 +19,7 @@ import keras_tuner
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.with_keras import without_autotuning
 from embed.cache import open_cache
 from embed.rows import Rows
 from embed.splits import split_train
@@ -111,7 +112,7 @@ def feed(rows: Rows, spec: HeadSpec, num_classes: int) -> tf.data.Dataset:
             )
         return batch, targets
 
-    return (
+    return without_autotuning(
         tf.data.Dataset.range(num_images)
         .shuffle(num_images, seed=SEED)
         .batch(spec.batch_size)

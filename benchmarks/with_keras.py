@@ -80,7 +80,23 @@ def feed(paths: list[str], labels: list[int], *, is_training: bool) -> Any:
     if is_training:
         pictures = pictures.shuffle(len(paths))
     pictures = pictures.map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    return pictures.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+    pictures = pictures.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
+    return without_autotuning(pictures)
+
+
+def without_autotuning(batches: "tf.data.Dataset") -> "tf.data.Dataset":
+    """Returns the dataset with all cores from the start, and no tuner.
+
+    At the end of a dataset TensorFlow 2.21 wakes its tuner before it says that
+    all is over; where the tuner looks in between, it sleeps on, for up to as
+    long as the dataset has run, and `predict` and `fit` wait for it: half of
+    their runs. No figure of ours is to rest on that.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
 
 
 def decode(path: "tf.Tensor") -> "tf.Tensor":
@@ -103,5 +119,5 @@ def run_predict(paths: list[str], weights: str) -> np.ndarray:
         .batch(BATCH_SIZE)
         .prefetch(tf.data.AUTOTUNE)
     )
-    features: np.ndarray = model.predict(images, verbose=0)
+    features: np.ndarray = model.predict(without_autotuning(images), verbose=0)
     return features
