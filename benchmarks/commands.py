@@ -12,10 +12,10 @@ FLIP = "litert, two views"
 # Engine, precision and views of our command, by way.
 OURS = {
     "litert": ("litert", "float32", "plain"),
+    FLIP: ("litert", "float32", "flip"),  # Beside what it is compared with.
     "openvino": ("openvino", "float32", "plain"),
     "tensorflow": ("tensorflow", "float32", "plain"),
     "openvino bfloat16": ("openvino", "bfloat16", "plain"),
-    FLIP: ("litert", "float32", "flip"),
 }
 ONE_VIEW_OURS = [name for name in OURS if name != FLIP]
 
