@@ -11,7 +11,6 @@ is complete; its modification time says which artifact is the newest.
 """
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -68,24 +67,6 @@ def touch(path: Path) -> None:
     now = time.time_ns()  # The kernel's own clock lags by a few ms.
     with contextlib.suppress(PermissionError):  # Another user's: it serves.
         os.utime(path, ns=(now, now))
-
-
-@contextlib.contextmanager
-def claim_cache(marker: Path, cache: FeatureCache) -> Iterator[None]:
-    """Tells `embed prune` that a cache is needed, until the body ends.
-
-    Args:
-        marker: JSON file in a `.building` folder; that of a killed process
-            stays until the same is done again.
-        cache: What is needed.
-    """
-    make_folder(marker.parent)
-    marker = marker.with_stem(f"{marker.stem}-{os.getpid()}")  # One a process.
-    write_text(marker, json.dumps({"fingerprint": cache.fingerprint}))
-    try:
-        yield
-    finally:
-        marker.unlink(missing_ok=True)
 
 
 def find_cache(artifacts_dir: Path, cache_path: Path | None) -> FeatureCache:
@@ -208,20 +189,34 @@ def replace_folder(directory: Path) -> Iterator[Path]:
     """Yields an empty folder beside `directory`, then moves it there.
 
     What was there stays until the new one is whole; of a body that raises
-    nothing is left.
+    nothing is left. A kill between the two moves loses nothing either: the old
+    one is put back by whoever writes there next.
     """
     part = directory.with_name(directory.name + ".part")
+    old = directory.parent / BUILDING / directory.name
     directory.parent.mkdir(parents=True, exist_ok=True)
     # One writer at a time: two of the same run would share the part folder.
     with filelock.FileLock(directory.parent / ".lock"):
+        _put_back(old, directory)
+        if old.exists():
+            shutil.rmtree(old)  # Raises before anything is done.
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         try:
             yield part
-            shutil.rmtree(directory, ignore_errors=True)
+            if directory.exists():
+                old.parent.mkdir(exist_ok=True)
+                directory.rename(old)
             part.rename(directory)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            _put_back(old, directory)
+            for folder in (part, old):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_back(old: Path, directory: Path) -> None:
+    if old.exists() and not directory.exists():
+        old.rename(directory)
 
 
 def write_text(path: Path, text: str) -> None:

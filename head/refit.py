@@ -11,11 +11,11 @@ from pathlib import Path
 
 from embed.artifacts import BUILDING
 from embed.artifacts import RUNS
-from embed.artifacts import claim_cache
 from embed.artifacts import create_stale_error
 from embed.artifacts import replace_folder
 from embed.artifacts import touch
 from embed.cache import FeatureCache
+from embed.claims import claim_cache
 from embed.console import Console
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError

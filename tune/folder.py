@@ -5,17 +5,14 @@ when it is complete, so that an older result stands until then. What an
 interrupted search leaves there is what it goes on from.
 """
 
-import contextlib
 import shutil
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-
-import filelock
 
 from embed.artifacts import BUILDING
 from embed.artifacts import name_dataset
 from embed.cache import FeatureCache
-from embed.errors import PipelineError
+from embed.claims import lock_work
 from tune.spec import SearchSpec
 
 
@@ -33,26 +30,13 @@ class SearchFolder:
         self._old_dir = searches_dir / BUILDING / f"{name}.old"
         self._lock_path = searches_dir / BUILDING / f"{name}.lock"
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Lets one process do the search; a dead one's lock is free.
 
         Raises:
             PipelineError: If another process is doing it.
         """
-        self._lock_path.parent.mkdir(exist_ok=True)
-        lock = filelock.FileLock(self._lock_path)
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout as error:
-            raise PipelineError(
-                f"The search {self.path} is being done by another process. "
-                "Wait until it has finished and run the command again."
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return lock_work(self._lock_path, f"The search {self.path}")
 
     def mend(self) -> None:
         """Undoes a swap that was killed half way, or finishes it."""

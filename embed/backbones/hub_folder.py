@@ -6,10 +6,10 @@
 import dataclasses
 import hashlib
 import os
-import socket
 from pathlib import Path
 
 from embed.backbones.handle import expand
+from embed.process import may_live
 
 CACHE_VARIABLE = "TFHUB_CACHE_DIR"
 DEFAULT_CACHE = "~/.cache/tfhub_modules"  # The hub's own, in /tmp, gets swept.
@@ -32,17 +32,7 @@ class Fetcher:
     @property
     def may_live(self) -> bool:
         """Whether it may still be there, as far as can be told from here."""
-        if self.host != socket.gethostname():
-            return True
-        if os.name != "posix":  # Elsewhere `os.kill` ends what it asks.
-            return True
-        try:
-            os.kill(self.pid, 0)
-        except (ProcessLookupError, OverflowError):
-            return False
-        except PermissionError:
-            pass  # Alive, and another user's.
-        return True
+        return may_live(self.host, self.pid)
 
 
 def find_folder() -> Path:

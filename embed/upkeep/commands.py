@@ -202,7 +202,9 @@ def run_prune(
         pruning = plan_prune(artifacts, takes_unfinished=unfinished)
         console.say(pruning.to_text())
         if not dry_run:
-            remove(pruning)
+            planned, pruning = pruning, remove(pruning)
+            for entry in pruning.kept[len(planned.kept) :]:
+                console.say(f"Kept {entry.path} after all: {entry.reason}.")
         verb = "Would remove" if dry_run else "Removed"
         console.result(
             {**pruning.to_payload(), "dry_run": dry_run},

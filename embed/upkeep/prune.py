@@ -1,15 +1,14 @@
 """Prune: remove the caches that nothing made of them refers to.
 
 Runs and searches say in `run.json` and `search.json` which cache they were
-made on, those that are not finished in a file of their `.building` folder;
-comparisons say in `comparison.json` which caches they are of. A record that
+made on, comparisons in `comparison.json`, and what is not finished in a file of
+its `.building` folder. A record that
 cannot be read may refer to any cache, so that nothing is removed while there
 is one. Caches without labels are used by their path, which no record tells:
 they stay. A folder of parts goes with the last cache that refers to it, and so
 does one that a killed build left.
 """
 
-import contextlib
 import dataclasses
 import json
 import re
@@ -44,7 +43,11 @@ from embed.storage.part_folders import measure_cache
 from embed.storage.part_folders import remove_folder
 
 RECORDS = (f"{RUNS}/*/run.json", f"{SEARCHES}/*/search.json")
-UNFINISHED = (f"{SEARCHES}/.building/*/spec.json", f"{RUNS}/.building/*.json")
+UNFINISHED = (
+    f"{SEARCHES}/.building/*/spec.json",
+    f"{RUNS}/.building/*.json",
+    f"{COMPARISONS}/.building/*/cache-*.json",
+)
 # Nobody's once their cache is gone; halves of files not before either.
 SCRAP = re.compile(r"(.+\.h5)(\.lock|\.owner|\.part|\.stamps(\.\d+\.part)?)")
 
@@ -126,6 +129,8 @@ def plan_prune(artifacts_dir: Path, *, takes_unfinished: bool) -> Pruning:
     kept: list[Entry] = []
     for path in newest_first(artifacts_dir, f"{CACHES}/*.h5"):
         reason, goes = _judge_cache(path, referred)
+        if goes and is_being_built(path):
+            reason, goes = "it is being built", False
         # Of those that go the parts are an entry of their own.
         size = count_bytes(path) if goes else measure_cache(path)
         (removed if goes else kept).append(Entry(path, reason, size))
@@ -162,26 +167,58 @@ def plan_prune(artifacts_dir: Path, *, takes_unfinished: bool) -> Pruning:
     return Pruning(tuple(removed), tuple(kept))
 
 
-def remove(pruning: Pruning) -> None:
-    """Removes what a pruning says."""
+def remove(pruning: Pruning) -> Pruning:
+    """Removes what a pruning says, but what has come into use since.
+
+    Returns:
+        What was removed, and what stays.
+    """
+    removed, kept = [], list(pruning.kept)
     for entry in pruning.removed:
-        if is_parts_folder(entry.path):
-            _remove_parts(entry.path)
-        elif entry.path.is_dir():
-            shutil.rmtree(entry.path)
+        if reason := _remove(entry.path):
+            kept.append(dataclasses.replace(entry, reason=reason))
         else:
-            entry.path.unlink(missing_ok=True)
+            removed.append(entry)
+    return Pruning(tuple(removed), tuple(kept))
 
 
-def _remove_parts(folder: Path) -> None:
-    """Removes parts, unless a build writes there or has finished since."""
-    path, quiet = cache_path_of_parts(folder), Console(is_quiet=True)
-    with (
-        contextlib.suppress(BusyCacheError),
-        lock_build(path, is_waiting=False, console=quiet),
-    ):
-        if folder in find_leftovers(folder.parent, of=path.name):
-            remove_folder(folder)
+def _remove(path: Path) -> str:
+    """Removes a file or folder, unless a build or a run has begun to use it.
+
+    Returns:
+        Why it stays, or `""`.
+    """
+    cache_path = _cache_path_of(path)
+    try:
+        with lock_build(
+            cache_path, is_waiting=False, console=Console(is_quiet=True)
+        ):
+            if is_parts_folder(path):
+                if path not in find_leftovers(path.parent, of=cache_path.name):
+                    return "a cache has its features there by now"
+                remove_folder(path)
+            elif path.is_dir():
+                shutil.rmtree(path)
+            elif path != cache_path:
+                path.unlink(missing_ok=True)
+            elif path.exists():
+                referred = set(_referred_fingerprints(path.parent.parent))
+                reason, goes = _judge_cache(path, referred)
+                if not goes:
+                    return reason
+                path.unlink()
+    except BusyCacheError:
+        return "it is being built"
+    return ""
+
+
+def _cache_path_of(path: Path) -> Path:
+    """Returns the cache to which something among the caches belongs."""
+    if is_parts_folder(path):
+        return cache_path_of_parts(path)
+    if scrap := SCRAP.fullmatch(path.name):
+        return path.with_name(scrap[1])
+    return cache_path_of(path)
 
 
 def _judge_cache(path: Path, referred: set[str]) -> tuple[str, bool]:
@@ -192,8 +229,6 @@ def _judge_cache(path: Path, referred: set[str]) -> tuple[str, bool]:
         return "it is no cache of this version, so it may be another's", False
     if cache.fingerprint in referred:
         return "a run, a search or a comparison was made on it", False
-    if is_being_built(path):
-        return "it is being built", False
     if not cache.spec.is_labelled:
         return (
             "its pictures have no labels, so that no run can refer to it; "

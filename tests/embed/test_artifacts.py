@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -191,6 +192,53 @@ def test_failure_leaves_the_old_folder(tmp_path):
 
     assert [path.name for path in folder.iterdir()] == ["old"]
     assert list(tmp_path.glob("[!.]*")) == [folder]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_stop_between_the_two_moves_puts_the_old_back(
+    tmp_path, monkeypatch, error
+):
+    """The old folder is moved away, and the new one is not there yet."""
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "old").touch()
+    rename = Path.rename
+
+    def stop(path, target):
+        if path.name == "one.part":
+            raise error
+        return rename(path, target)
+
+    def replace():
+        with replace_folder(folder) as part:
+            (part / "new").touch()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", stop)
+        with pytest.raises(error):
+            replace()
+
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    replace()
+    assert [path.name for path in folder.iterdir()] == ["new"]
+
+
+def test_a_kill_between_the_two_moves_loses_nothing(tmp_path):
+    """Whoever writes there next puts the old folder back, even if it fails."""
+    folder = tmp_path / "one"
+    old = tmp_path / ".building" / "one"
+    old.mkdir(parents=True)
+    (old / "old").touch()
+
+    def fail():
+        with replace_folder(folder):
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        fail()
+
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    assert list(old.parent.iterdir()) == []
 
 
 def test_write_text_replaces_at_once(tmp_path):

@@ -8,6 +8,7 @@ In `comparisons/NAME/`, beside the caches:
 and in `comparisons/.building/NAME/`, until all caches have been judged:
 
     NUMBER.json        a `FinishedContest`, from which a comparison goes on
+    cache-NUMBER.json  the fingerprint of a cache, for `embed prune`
 
 Every cache gets the same recipe and the same seeds. A head that was searched
 on one of them would be ahead by its luck on the very images that judge. Whether
@@ -16,6 +17,7 @@ answer the same ones. The test split chooses nothing, and is not read.
 """
 
 import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +32,7 @@ from embed.artifacts import replace_folder
 from embed.artifacts import touch
 from embed.artifacts import write_text
 from embed.cache import FeatureCache
+from embed.claims import lock_work
 from embed.console import Console
 from embed.errors import PipelineError
 from embed.provenance import installed_versions
@@ -73,7 +76,8 @@ def compare_heads(
     Raises:
         IncomparableError: If they are not of the same pictures.
         DivergedError: If a training diverged.
-        PipelineError: If there are too few caches or images.
+        PipelineError: If there are too few caches or images, or another
+            process compares the same.
     """
     console = console or Console(is_quiet=True)
     if len(caches) < 2:
@@ -91,17 +95,25 @@ def compare_heads(
         touch(folder / RECORD)
         return folder, _read(folder / RECORD, caches)
     parts_dir = artifacts_dir / COMPARISONS / BUILDING / folder.name
-    if is_overwrite:
-        shutil.rmtree(parts_dir, ignore_errors=True)
-    make_folder(parts_dir)
-    comparison = _compare(caches, spec, seeds, memory_limit, parts_dir, console)
-    from tune.comparing.plot import draw_comparison
+    make_folder(parts_dir.parent)
+    lock_path = parts_dir.with_name(f"{folder.name}.lock")
+    with lock_work(lock_path, f"The comparison {folder}"):
+        if is_overwrite:
+            shutil.rmtree(parts_dir, ignore_errors=True)
+        parts_dir.mkdir(exist_ok=True)
+        for number, cache in enumerate(caches):
+            claim = json.dumps({"fingerprint": cache.fingerprint})
+            write_text(parts_dir / f"cache-{number}.json", claim)
+        comparison = _compare(
+            caches, spec, seeds, memory_limit, parts_dir, console
+        )
+        from tune.comparing.plot import draw_comparison
 
-    with replace_folder(folder) as part:
-        draw_comparison(comparison, part / PICTURE)
-        text = comparison.model_dump_json(indent=2)
-        (part / RECORD).write_text(text, "utf-8")
-    shutil.rmtree(parts_dir, ignore_errors=True)
+        with replace_folder(folder) as part:
+            draw_comparison(comparison, part / PICTURE)
+            text = comparison.model_dump_json(indent=2)
+            (part / RECORD).write_text(text, "utf-8")
+        shutil.rmtree(parts_dir, ignore_errors=True)
     return folder, comparison
 
 

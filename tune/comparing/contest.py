@@ -141,7 +141,7 @@ class Contest:
             precision=cache.spec.precision,
             dtype=cache.spec.dtype,
             feature_dim=cache.feature_dim,
-            num_bytes=cache.path.stat().st_size,
+            num_bytes=sum(cache.files.list_sizes()),
             views_per_second=made.views_per_second,
             engine=made.engine,
             host=made.host,

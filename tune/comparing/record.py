@@ -18,7 +18,7 @@ class Contestant(pydantic.BaseModel, frozen=True, extra="forbid"):
         precision: What the backbone computed in.
         dtype: What the features are stored in.
         feature_dim: Features of a view.
-        num_bytes: Size of its file.
+        num_bytes: Size of its file, and of its parts if it has some.
         views_per_second: Of the last pass that built it; `None` where nothing
             was computed.
         engine: What ran the backbone then.

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from embed.artifacts import claim_cache
 from embed.building.folder import PLACE
 from embed.building.lock import is_being_built
 from embed.building.lock import lock_build
 from embed.cache import open_cache
+from embed.claims import claim_cache
 from embed.disk import count_bytes
 from embed.errors import PipelineError
 from embed.storage.part_folders import measure_cache
@@ -167,6 +167,7 @@ def test_the_cache_of_a_training_that_goes_on_stays(
         ("searches/.building/one/spec.json", {"oracle": "random"}),
         ("runs/.building/one.json", {"cache": "a.h5"}),
         ("runs/.building/one.json", ""),
+        ("comparisons/.building/one/cache-0.json", "{}"),
     ],
 )
 def test_nothing_goes_while_a_record_is_unreadable(
@@ -333,6 +334,41 @@ def test_parts_that_a_build_began_since_stay(
     write("a.h5", 3, max_file_bytes=PART_BYTES)
     remove(pruning)
     open_cache(caches_dir / "a.h5")
+
+
+def test_a_build_that_goes_on_since_keeps_its_blocks(
+    caches_dir, tmp_path, quiet
+):
+    """And its lock and what else lies beside it."""
+    (caches_dir / "a.h5.building" / "train").mkdir(parents=True)
+    (caches_dir / "a.h5.part").touch()
+    (caches_dir / "a.h5.lock").touch()
+    pruning = plan_prune(tmp_path / "artifacts", takes_unfinished=True)
+
+    with lock_build(caches_dir / "a.h5", is_waiting=False, console=quiet):
+        done = remove(pruning)
+        there = files_in(caches_dir)
+
+    assert done.removed == ()
+    assert {entry.reason for entry in done.kept} == {"it is being built"}
+    assert there == [
+        *("a.h5.building", "a.h5.lock", "a.h5.owner", "a.h5.part"),
+    ]
+
+
+def test_a_cache_that_is_trained_on_since_stays(write, caches_dir, tmp_path):
+    """Runs are looked through once more, before it goes."""
+    write("a.h5", 3)
+    write("b.h5", 4)
+    pruning = plan_prune(tmp_path / "artifacts", takes_unfinished=False)
+    marker = tmp_path / "artifacts" / "runs" / ".building" / "one.json"
+
+    with claim_cache(marker, open_cache(caches_dir / "a.h5")):
+        done = remove(pruning)
+
+    assert names(done.kept) == ["a.h5"]
+    assert "a.h5" in files_in(caches_dir)
+    assert "b.h5" not in files_in(caches_dir)
 
 
 def test_prune_holds_the_lock_of_a_cache_whose_parts_it_removes(

@@ -1,13 +1,18 @@
 """Tests for `tune.comparing.compare`."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from embed.console import Console
 from embed.errors import PipelineError
 from embed.splits import split_train
+from embed.storage.part_folders import measure_cache
+from embed.upkeep.prune import plan_prune
 from head.spec import HeadSpec
 from head.training.train import train_head
+from tests.drawn_caches import PART_BYTES
 from tests.stopping_console import StoppingConsole
 from tune.comparing.compare import PICTURE
 from tune.comparing.compare import RECORD
@@ -154,6 +159,47 @@ def test_each_cache_is_named_while_it_is_trained_on(pair, compare, capsys):
 
     text = capsys.readouterr().err
     assert [str(c.path) in text for c in pair] == [True, True]
+
+
+def test_caches_are_claimed_until_their_comparison_is_done(
+    pair, compare, tmp_path
+):
+    """Also of one that was interrupted and can go on."""
+    with pytest.raises(KeyboardInterrupt):
+        compare(pair, console=StoppingConsole(1))
+
+    claimed = plan_prune(tmp_path / "artifacts", takes_unfinished=False)
+    [claim, _] = (tmp_path / "artifacts").rglob("cache-*.json")
+    shutil.rmtree(claim.parent)
+    freed = plan_prune(tmp_path / "artifacts", takes_unfinished=False)
+
+    assert {entry.path for entry in claimed.kept} == {c.path for c in pair}
+    assert freed.kept == ()
+
+
+def test_the_same_is_compared_by_one(pair, compare):
+    """The other is told, and nothing of the first is lost."""
+
+    class Second(Console):
+        def say(self, text):
+            with pytest.raises(PipelineError, match="by another process"):
+                compare(pair)
+
+    folder, _ = compare(pair, console=Second())
+
+    assert (folder / RECORD).is_file()
+
+
+def test_the_parts_of_a_cache_are_counted(pair, make_cache, compare):
+    """As `embed list` does."""
+    parts = make_cache(
+        "parts.h5", num_train=NUM_TRAIN, max_file_bytes=PART_BYTES, **OTHER
+    )
+
+    _, comparison = compare([pair[0], parts])
+
+    found = comparison.caches[1]
+    assert found.num_bytes == measure_cache(parts.path)
 
 
 def test_an_interrupted_comparison_goes_on(pair, compare, capsys):
