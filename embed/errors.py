@@ -4,8 +4,6 @@ Every message has the same order: what is wrong, with the object's name.
 Expected: x. Received: y. The command to run.
 """
 
-from pathlib import Path
-
 
 class PipelineError(Exception):
     """Base class of every error that a command reports without a traceback."""
@@ -44,14 +42,14 @@ class CorruptCacheError(PipelineError, ValueError):
 
 
 class DamagedParentError(CorruptCacheError):
-    """A cache from which rows were to be taken over holds damaged ones.
+    """A cache or build from which rows were to be taken over has lost some.
 
     Args:
         message: What is wrong and what to do.
-        path: Of the cache.
+        path: Of the cache, or of the folder of blocks.
     """
 
-    def __init__(self, message: str, path: Path) -> None:
+    def __init__(self, message: str, path: object) -> None:
         super().__init__(message)
         self.path = path
 

@@ -130,7 +130,10 @@ def build_cache(
     """
     console = console or Console(is_quiet=True)
     began = time.monotonic()
-    make_folder(artifacts_dir / CACHES if not cache_path else cache_path.parent)
+    if cache_path is None:
+        make_folder(artifacts_dir / CACHES)
+    else:
+        make_folder(cache_path.parent, option="--cache PATH")
     if cache_path is not None and cache_path.is_dir():
         raise StorageError(
             f"The cache cannot go to {cache_path}, which is a folder. "
@@ -215,7 +218,7 @@ def build_cache(
             pictures,
             backbones,
             path,
-            parents=[] if is_overwrite else lookup.find_parents(blocks_dir),
+            lambda: [] if is_overwrite else lookup.find_parents(blocks_dir),
             blocks_dir=blocks_dir,
         )
         cache = build.finish(console)

@@ -104,7 +104,7 @@ def digest_content(encoded: bytes) -> bytes:
 
 
 class ImageDecoder:
-    """Decodes encoded pictures one at a time; safe to call from threads.
+    """Decodes encoded pictures; safe to call from threads.
 
     Args:
         image_size: `(height, width)` in pixels of what it returns.

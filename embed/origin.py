@@ -10,6 +10,7 @@ from embed.backbones import load_backbone
 from embed.backbones.sized import SizedBackbones
 from embed.cache import FeatureCache
 from embed.errors import BackboneError
+from embed.errors import PipelineError
 from embed.errors import SourceError
 from embed.images import ImageDecoder
 from embed.images import digest_content
@@ -61,7 +62,17 @@ class Originals:
 
     def __init__(self, cache: FeatureCache) -> None:
         self._cache = cache
-        self._source = open_source(cache.provenance.source)
+        made_from = cache.provenance.source
+        try:
+            self._source = open_source(made_from)
+        except PipelineError:
+            raise
+        except OSError as error:  # Of a share that is gone, or without rights.
+            raise SourceError(
+                f"The pictures of {made_from.dataset} cannot be read: {error}. "
+                f"Expected: those that {cache.path} was built from. See to it "
+                "that they can, and run the command again."
+            ) from error
         self._known: dict[str, tuple[dict[str, int], dict[str, bytes]]] = {}
 
     def read(self, split: str, image_ids: Sequence[str]) -> Iterator[bytes]:

@@ -69,9 +69,11 @@ class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
         host: Name of the machine.
         devices: What TensorFlow computed on, and in which workers.
         versions: Version by package.
-        seconds: Wall-clock seconds of the last attempt by stage; `pass` is
-            all of them but start-up.
+        seconds: Of the last attempt by stage: those of all threads, and as
+            `pass` by the clock, all but start-up.
         skipped: Pictures without a row.
+        max_pixels_of_skipped: The limit under which they were skipped; `None`
+            in older caches: `max_pixels`, which is that of all rows.
         num_oriented: Pictures with an EXIF orientation, which is not applied.
         parents: Caches from which rows were taken over.
         attempts: The calls that computed the rest.
@@ -87,6 +89,7 @@ class Provenance(pydantic.BaseModel, frozen=True, extra="forbid"):
     versions: dict[str, str]
     seconds: dict[str, float]
     skipped: tuple[SkippedImage, ...] = ()
+    max_pixels_of_skipped: int | None = None
     num_oriented: int = 0
     parents: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()

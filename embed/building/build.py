@@ -1,5 +1,6 @@
 """The building of one cache: what is missing, computed; then the file."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,8 @@ class Build:
         pictures: The same, as they are now.
         backbones: What embeds them.
         path: Where the finished cache goes.
-        parents: Where rows may be known already.
+        find_parents: Says where rows may be known already; asked once more
+            when one of these is gone.
         blocks_dir: Where its blocks lie; default: beside the cache.
     """
 
@@ -69,14 +71,15 @@ class Build:
         pictures: CurrentPictures,
         backbones: SizedBackbones,
         path: Path,
-        parents: Sequence[Parent],
+        find_parents: Callable[[], Sequence[Parent]],
         blocks_dir: AnyPath | None = None,
     ) -> None:
         self._request, self._spec, self._source = request, spec, source
         self._pictures, self._backbones = pictures, backbones
         self._feature_dim = backbones.backbone.feature_dim
         self._path = path
-        self._parents = list(parents)
+        self._find_parents = find_parents
+        self._parents = list(find_parents())
         self._build_dir = build_dir_of(path)
         self._blocks_dir = blocks_dir or self._build_dir
         self._keys = list_blocks(
@@ -93,9 +96,11 @@ class Build:
         """Computes what nobody knows and writes the cache.
 
         A parent that turns out to be damaged is read through once; what it
-        does not hold any more is computed.
+        does not hold any more is computed. Another build whose blocks are gone
+        has mostly finished: its rows are looked for again.
 
         Raises:
+            CorruptCacheError: If blocks of this build are gone.
             BadImagesError: If pictures could not be decoded and the request
                 is to fail then, or if nothing of a split would be left. The
                 good rows are kept.
@@ -105,12 +110,21 @@ class Build:
                 plan = self._compute_missing(console)
                 return self._assemble(plan, console)
             except DamagedParentError as error:
-                console.say(f"{error} Its damaged rows are computed again.")
-                for parent in self._parents:
-                    if isinstance(parent, CacheParent) and (
-                        parent.path == error.path
-                    ):
+                damaged = [p for p in self._parents if p.path == error.path]
+                if not damaged:
+                    raise
+                for parent in damaged:
+                    if isinstance(parent, CacheParent):
+                        console.say(
+                            f"{error} Its damaged rows are computed again."
+                        )
                         parent.pass_over_damage()
+                    else:
+                        console.say(
+                            f"The build {parent.path} has gone on or finished "
+                            "meanwhile: its rows are looked for again."
+                        )
+                        self._parents = list(self._find_parents())
 
     def _compute_missing(self, console: Console) -> Plan:
         """Computes what nobody knows, and returns where all rows are then."""
@@ -207,6 +221,7 @@ class Build:
                 versions=installed_versions(),
                 seconds=self._last_seconds,
                 skipped=assembly.skipped,
+                max_pixels_of_skipped=self._request.max_pixels,
                 num_oriented=assembly.num_oriented,
                 parents=tuple(
                     dict.fromkeys(

@@ -69,6 +69,10 @@ class CurrentPictures:
         self._digests[split][rows[is_new]] = digests[is_new]
         self._is_known[split][rows] = True
 
+    def forget_stamps(self, split: str, rows: np.ndarray) -> None:
+        """Has the next build read pictures whose contents were not read now."""
+        self.stamps(split)[rows] = NO_STAMP
+
     def digests(self, split: str, rows: np.ndarray) -> np.ndarray:
         """Returns what is known of contents, uint8 `(num_rows, 32)`."""
         digests: np.ndarray = self._digests[split][rows]

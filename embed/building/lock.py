@@ -58,14 +58,17 @@ def lock_build(
 
 
 def is_being_built(path: Path) -> bool:
-    """Tells whether a process holds the lock of a cache."""
+    """Tells whether a process holds the lock of a cache.
+
+    Of another user's, which cannot be opened, it is taken to be so.
+    """
     lock_path = _beside(path, ".lock")
     if not lock_path.exists():
         return False
     lock = filelock.FileLock(lock_path, blocking=False)
     try:
         lock.acquire()
-    except filelock.Timeout:
+    except (filelock.Timeout, PermissionError):
         return True
     lock.release()
     return False

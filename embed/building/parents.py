@@ -111,7 +111,9 @@ class CacheParent(Parent):
     ) -> None:
         super().__init__(cache.path, cache.spec.views)
         self.cache = cache
-        self._knows_errors = cache.provenance.max_pixels == max_pixels
+        made = cache.provenance
+        limit = made.max_pixels_of_skipped or made.max_pixels
+        self._knows_errors = limit == max_pixels
         self._is_good = is_good
 
     def _find_known(self, split: str) -> KnownRows:
@@ -253,7 +255,7 @@ class BlocksParent(Parent):
                 or rows.max() >= len(block)
                 or not np.array_equal(block.content_digests[rows], expected)
             ):
-                raise _changed(reader.path(number))
+                raise self._lost(reader.path(number))
             pieces.append(block.features[rows])
         order = np.argsort(files, kind="stable")
         features = np.concatenate(pieces)
@@ -261,13 +263,13 @@ class BlocksParent(Parent):
         result[order] = features
         return result
 
-
-def _changed(path: AnyPath) -> CorruptCacheError:
-    return CorruptCacheError(
-        f"The block {path} was damaged, written anew or removed while the "
-        f"cache was built. Run `{BUILD_COMMAND}` again: it computes what it "
-        "cannot take over."
-    )
+    def _lost(self, block: AnyPath) -> DamagedParentError:
+        return DamagedParentError(
+            f"The block {block} was damaged, written anew or removed while the "
+            f"cache was built. Run `{BUILD_COMMAND}` again: it computes what "
+            "it cannot take over.",
+            self.path,
+        )
 
 
 def find_good_rows(

@@ -76,7 +76,8 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
         console: Receives progress and remarks.
 
     Raises:
-        StaleCacheError: If ids, labels or the backbone are others by now.
+        StaleCacheError: If ids, labels or the backbone are others by now, or
+            the file is another than was verified.
         CorruptCacheError: If the rows never were the backbone's.
         PipelineError: If they cannot be had, or the cache is being built.
     """
@@ -106,7 +107,14 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
         known = parent.known(split)
         rows = find_rows(pictures.image_ids(split), known.image_ids)
         pictures.learn(split, rows, known.content_digests)
+        pictures.forget_stamps(split, rows)
     with lock_build(cache.path, is_waiting=False, console=console):
+        if not cache.files.is_current():
+            raise StaleCacheError(
+                f"The cache {cache.path} was replaced after it was verified, "
+                "and is left as it is. Verify it again with `python -m embed "
+                f"verify --cache {cache.path}`."
+            )
         tell_of_other_place(cache.path, build_dir_of(cache.path), console)
         prepare_build_dir(cache.path, spec)
         build = Build(
@@ -116,7 +124,7 @@ def repair_cache(found: Verification, *, console: Console) -> Repair:
             pictures,
             SizedBackbones(request.backbone, backbone),
             cache.path,
-            parents=[parent],
+            lambda: [parent],
         )
         mended = build.finish(console)
     touch(mended.path)

@@ -1,5 +1,6 @@
 """Tests for `embed.extract`: builds from nothing, cut off and refused."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,6 +17,7 @@ from embed.building.clock import STAGES
 from embed.building.lock import lock_build
 from embed.cache import open_cache
 from embed.console import Console
+from embed.console import Progress
 from embed.errors import BadImagesError
 from embed.errors import BusyCacheError
 from embed.errors import CorruptCacheError
@@ -112,6 +114,19 @@ def test_an_overwrite_that_was_cut_off_goes_on(build, digits_source):
 
     assert went_on.num_computed == 1200 - 2 * 256
     assert len(went_on.cache.provenance.attempts) == 2
+
+
+@pytest.mark.parametrize("option", ["--cache PATH", "--artifacts DIR"])
+def test_the_option_that_moves_a_cache_is_named(build, tmp_path, option):
+    """A file stands where a folder of caches would have to be."""
+    (tmp_path / "file").touch()
+    place = {
+        "--cache PATH": {"cache_path": tmp_path / "file" / "a.h5"},
+        "--artifacts DIR": {"artifacts_dir": tmp_path / "file"},
+    }
+
+    with pytest.raises(StorageError, match=f"`{option}`"):
+        build(**place[option])
 
 
 def test_a_folder_is_no_place_for_a_cache(build, tmp_path):
@@ -249,6 +264,48 @@ def test_a_damaged_block_is_computed_again(build, digits_source, caches_dir):
     resumed = build(source=digits_source)
 
     assert resumed.num_computed == 2 * (256 + 44)
+
+
+class MeddlingConsole(Console):
+    """Does something once, when the first views have been computed."""
+
+    def __init__(self, meddle):
+        super().__init__()
+        self._left = [meddle]
+
+    @contextlib.contextmanager
+    def progress(self, task, total, unit, done=0):
+        """Yields a progress that meddles."""
+        console = self
+
+        class Meddling(Progress):
+            def advance(self, amount=1, note=""):
+                while console._left:
+                    console._left.pop()()
+
+        yield Meddling()
+
+
+def test_a_build_whose_rows_are_taken_over_may_finish_meanwhile(
+    build, tmp_path, capsys
+):
+    """Its blocks are gone then; the rows come from its cache."""
+    path = tmp_path / "mine.h5"
+    with pytest.raises(KeyboardInterrupt):  # After the training rows.
+        build(cache_path=path, console=StoppingConsole(80))
+
+    plain = build(
+        views=("plain",),
+        cache_path=tmp_path / "plain.h5",
+        console=MeddlingConsole(lambda: build(cache_path=path)),
+    )
+
+    assert "has gone on or finished meanwhile" in capsys.readouterr().err
+    assert plain.num_computed == 12
+    np.testing.assert_array_equal(
+        read_datasets(plain.cache.path)["train/features"],
+        read_datasets(path)["train/features"][:, :1],
+    )
 
 
 def test_blocks_of_another_spec_are_set_aside_and_used(build, tmp_path):

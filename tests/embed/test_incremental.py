@@ -544,6 +544,26 @@ def test_a_parent_of_a_larger_limit_hands_it_on(build, train_dir):
     assert limits == [10**6, 10**7]
 
 
+def test_the_limit_of_a_parent_is_not_that_of_what_was_skipped(
+    build, train_dir
+):
+    """Rows handed on keep theirs; a picture is bad under that of its build."""
+    build(max_pixels=10**6)
+    image = Image.fromarray(np.zeros((400, 400, 3), np.uint8))
+    image.save(train_dir / "cat" / "large.png")
+    smaller = {"max_pixels": 10**5, "on_error": "skip"}
+    first = build(**smaller).cache
+    inode = first.path.stat().st_ino
+
+    again = build(**smaller)
+    larger = build(max_pixels=10**6, on_error="skip")
+
+    assert [s.image_id for s in first.provenance.skipped] == ["cat/large.png"]
+    assert again.cache.path.stat().st_ino == inode
+    assert (again.num_decoded, larger.num_computed) == (0, 2)
+    assert larger.cache.provenance.skipped == ()
+
+
 def test_skipping_what_cannot_be_read_again_writes_nothing(build, train_dir):
     """The cache serves while the picture stays as it is, and no longer."""
     path = train_dir / "cat" / "00.jpg"

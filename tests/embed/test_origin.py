@@ -1,6 +1,7 @@
 """Tests for `embed.origin`."""
 
 import dataclasses
+import errno
 import shutil
 
 import numpy as np
@@ -60,6 +61,18 @@ def test_changed_picture(tiny_cache, picture_folder):
         SourceError, match=r"dog/02.jpg has changed .*embed build-cache"
     ):
         next(pictures)
+
+
+def test_a_share_that_is_gone(tiny_cache, monkeypatch):
+    """What the system says is an error of ours, which callers expect."""
+
+    def refuse(request):
+        raise OSError(errno.ESTALE, "Stale file handle", "/share")
+
+    monkeypatch.setattr("embed.origin.open_source", refuse)
+
+    with pytest.raises(SourceError, match=r"Stale file handle: '/share'"):
+        read_pictures(tiny_cache, "test", ["dog/02.jpg"])
 
 
 def test_unreadable_picture(tiny_cache, picture_folder):

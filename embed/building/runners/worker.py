@@ -206,11 +206,12 @@ class BlockWorker:
                 found = self._engines[sizes].name
                 if name and found != name:
                     raise EngineError(
-                        f"The engine {name}, which this build runs on, is not "
-                        f"installed on {host_name()}. Expected: it is, in all "
-                        f"workers. Received: {found} in its place. Install "
-                        "`headstart[cpu]` there, or run again with `--engine "
-                        "tensorflow --overwrite`."
+                        f"This build runs on the engine {name}, and a worker "
+                        f"on {host_name()} would choose {found}. Expected: one "
+                        "engine for all rows. Install `headstart[cpu]` on all "
+                        "machines, and where some have a GPU and others have "
+                        f"none, run again with `--engine {name}`: what is "
+                        "finished is kept."
                     )
                 on_engine(found)
             return self._engines[sizes]

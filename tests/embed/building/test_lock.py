@@ -118,6 +118,18 @@ def test_a_lock_holds_for_all_links_to_a_cache(path, tmp_path):
     assert files_in(tmp_path / "elsewhere") == ["link.h5"]
 
 
+def test_the_lock_of_another_user_is_held(path, lock_path, monkeypatch):
+    """As far as can be told: it cannot even be opened."""
+    lock_path.touch()
+
+    def refuse(lock, **_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+
+    assert is_being_built(path)
+
+
 def test_a_second_builder_is_told_who_is_at_it(path, holder):
     """Host, process, since when and what to do; the holder goes on."""
     with (

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+import embed.building.stamps
 from embed.backbones import BackboneRequest
 from embed.building.lock import lock_build
 from embed.cache import open_cache
@@ -303,6 +304,36 @@ def test_a_replaced_picture_is_computed_as_it_is(path, picture_folder):
     assert (done.num_rows, done.num_identical) == (1, 0)
     np.testing.assert_array_equal(features[3], features[5])
     assert verify(path, num_sampled=42).is_ok
+
+
+def test_a_picture_replaced_before_a_repair_is_computed_by_the_next_build(
+    build, path, picture_folder, monkeypatch
+):
+    """The repair has not read it, and vouches for nothing."""
+    monkeypatch.setattr(embed.building.stamps, "RACY_NANOSECONDS", 0)
+    cats = picture_folder / "train" / "cat"
+    (cats / "03.png").write_bytes((cats / "05.png").read_bytes())
+    change_rows(path, "features", 7, 7)
+
+    repair(path)
+
+    assert build().num_computed == 2
+    features = read_datasets(path)["train/features"]
+    np.testing.assert_array_equal(features[3], features[5])
+    assert build().num_computed == 0
+
+
+def test_a_cache_that_was_replaced_since_is_left(build, path):
+    """What was found is of a file that is no more."""
+    change_rows(path, "features", 3, 3)
+    found = verify(path)
+    build(is_overwrite=True)
+    before = path.read_bytes()
+
+    with pytest.raises(StaleCacheError, match=r"was replaced.*embed verify"):
+        repair_cache(found, console=QUIET)
+
+    assert path.read_bytes() == before
 
 
 def test_blocks_of_another_spec_are_not_taken_for_its_rows(

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+import embed.upkeep.verify
 from embed.cache import open_cache
 from embed.cache import open_damaged
 from embed.console import Console
@@ -72,6 +73,23 @@ def test_a_whole_cache_is_good(tiny_cache):
     assert (found.num_rows, found.num_recomputed) == (42, 10)
     assert (found.faults, found.bad_blocks, found.remark) == ((), (), "")
     found.require_ok()
+
+
+def test_a_large_sample_is_recomputed_piece_by_piece(tiny_cache, monkeypatch):
+    """To the same end; one forged row is found in whichever piece it is."""
+    monkeypatch.setattr(embed.upkeep.verify, "NUM_AT_ONCE", 4)
+
+    def change(split, stored):
+        if split == "train":
+            stored.features[17] += 1
+        return stored
+
+    whole = verify(tiny_cache.path, num_sampled=42)
+    forge(tiny_cache, change)
+    forged = verify(tiny_cache.path, num_sampled=42)
+
+    assert (whole.num_recomputed, whole.is_ok) == (42, True)
+    assert [block.rows for block in forged.bad_blocks] == [(17,)]
 
 
 def test_no_more_pictures_are_recomputed_than_there_are(tiny_cache):
