@@ -9,6 +9,12 @@ RunOption = Annotated[
     Path | None,
     typer.Option("--run", help="Folder of a run; default: the newest."),
 ]
+GroupsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--groups", help="TOML file: lists of class names by group name."
+    ),
+]
 ModelOption = Annotated[
     Path | None,
     typer.Option(

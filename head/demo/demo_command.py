@@ -69,7 +69,9 @@ def run_demo(
     with command(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:
+        from embed.errors import CorruptCacheError
         from embed.errors import MissingArtifactError
+        from embed.errors import StaleCacheError
         from embed.images import DEFAULT_MAX_PIXELS
         from head.demo.page import require_gradio
         from head.demo.page import serve
@@ -84,7 +86,11 @@ def run_demo(
         try:
             features = exported.find_cache(artifacts, cache)
             console.say(f"Pictures: those of {features.path}.")
-        except MissingArtifactError as error:
+        except (
+            MissingArtifactError,
+            StaleCacheError,
+            CorruptCacheError,
+        ) as error:
             if cache is not None:
                 raise
             console.say(f"No other pictures are shown: {error}")

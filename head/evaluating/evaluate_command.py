@@ -1,6 +1,5 @@
 """`python -m head evaluate`: a shell over `judge` and `seeds`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from embed.console import MemoryLimitOption
 from embed.console import QuietOption
 from embed.console import VerboseOption
 from embed.console import command
+from head.options import GroupsOption
 from head.options import RunOption
 from head.options import TtaOption
 
@@ -26,10 +26,7 @@ def run_evaluate(
             "--end-to-end", help="Start from the pictures, not from the cache."
         ),
     ] = False,
-    groups: Annotated[
-        Path | None,
-        typer.Option(help="TOML file: lists of class names by group name."),
-    ] = None,
+    groups: GroupsOption = None,
     seeds: Annotated[
         int | None,
         typer.Option(
@@ -59,6 +56,8 @@ def run_evaluate(
         raise typer.BadParameter(
             "`--seeds` judges from the cache; leave out `--end-to-end`"
         )
+    if memory_limit is not None and not seeds:
+        raise typer.BadParameter("`--memory-limit` is for `--seeds`")
     with command(
         as_json=as_json, is_verbose=verbose, is_quiet=quiet
     ) as console:

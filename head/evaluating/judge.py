@@ -1,8 +1,15 @@
 """The judging of a run: measured, written and drawn, or found as it was."""
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
+
+from embed.artifacts import BUILDING
+from embed.artifacts import make_folder
 from embed.cache import FeatureCache
 from embed.console import Console
 from embed.errors import PipelineError
@@ -10,6 +17,7 @@ from head.evaluating.evaluation_file import RELIABILITY
 from head.evaluating.evaluation_file import digest_inputs
 from head.evaluating.evaluation_file import find_evaluation
 from head.evaluating.evaluation_file import keep_evaluation
+from head.evaluating.groups import Groups
 from head.evaluating.groups import find_groups
 from head.run import Run
 
@@ -23,6 +31,7 @@ def judge_run(
     groups_file: Path | None,
     console: Console,
     is_drawn: bool = True,
+    directory: Path | None = None,
 ) -> dict[str, Any]:
     """Returns the metrics of a run on the test split and where its files are.
 
@@ -37,6 +46,8 @@ def judge_run(
         groups_file: TOML file of groups of classes; default: built in.
         console: Receives progress and remarks.
         is_drawn: Whether there are to be pictures as well as numbers.
+        directory: Where files go if it has to be measured; default: to the
+            run, where they replace those of other options and are found again.
 
     Raises:
         StaleCacheError: If the run was made on another cache.
@@ -45,9 +56,64 @@ def judge_run(
     run.require_cache(cache)
     groups = find_groups(cache.spec.class_names, groups_file)
     made_from = digest_inputs(run, cache, groups, is_averaged=is_averaged)
-    found = find_evaluation(run.directory, made_from, is_drawn=is_drawn)
-    if found and not is_end_to_end:
-        return found | {"run": str(run.directory)}
+
+    def find() -> dict[str, Any] | None:
+        if is_end_to_end:
+            return None
+        found = find_evaluation(run.directory, made_from, is_drawn=is_drawn)
+        return found and found | {"run": str(run.directory)}
+
+    if found := find():
+        return found
+    measure = functools.partial(
+        _measure,
+        run,
+        cache,
+        groups,
+        None if is_end_to_end else made_from,
+        is_averaged=is_averaged,
+        is_end_to_end=is_end_to_end,
+        is_drawn=is_drawn,
+        console=console,
+    )
+    if directory is not None:
+        return measure(directory)
+    # Two would write the files of one, and say that they are the other's.
+    with _lock(run, console):
+        return find() or measure(run.directory)
+
+
+@contextlib.contextmanager
+def _lock(run: Run, console: Console) -> Iterator[None]:
+    """Lets one process write the evaluation of a run; others wait."""
+    folder = make_folder(run.directory.parent / BUILDING)
+    lock_path = folder / f"{run.directory.name}.lock"
+    lock = filelock.FileLock(lock_path)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        console.say(f"Waiting for who else judges {run.directory}.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock_path.unlink(missing_ok=True)  # Before the release: nobody's yet.
+        lock.release()
+
+
+def _measure(
+    run: Run,
+    cache: FeatureCache,
+    groups: Groups,
+    made_from: str | None,
+    directory: Path,
+    *,
+    is_averaged: bool,
+    is_end_to_end: bool,
+    is_drawn: bool,
+    console: Console,
+) -> dict[str, Any]:
+    """Measures, writes and draws, and notes from what, if it is to be found."""
     # TensorFlow and matplotlib, only where something is to be measured.
     from embed.devices import prepare_devices
     from head.evaluating.evaluate import evaluate
@@ -62,26 +128,22 @@ def judge_run(
         groups=groups,
         console=console,
     )
-    write_evaluation(evaluation, run.directory)
+    write_evaluation(evaluation, directory)
     pictures = []
     if is_drawn:
         from head.evaluating.calibration_plot import draw_reliability
         from head.evaluating.pictures import draw_groups
 
-        pictures = [run.directory / RELIABILITY]
+        pictures = [directory / RELIABILITY]
         draw_reliability(evaluation.answers, pictures[0])
         try:
-            pictures += draw_groups(evaluation, groups, cache, run.directory)
+            pictures += draw_groups(evaluation, groups, cache, directory)
         except PipelineError as error:
             console.say(f"The predictions were not drawn: {error}")
             is_drawn = False
-    if not is_end_to_end:
+    if made_from is not None:
         keep_evaluation(
-            evaluation,
-            run.directory,
-            pictures,
-            made_from,
-            is_drawn=is_drawn,
+            evaluation, directory, pictures, made_from, is_drawn=is_drawn
         )
     return evaluation.to_payload() | {
         "pictures": [str(path) for path in pictures],

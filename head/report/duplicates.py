@@ -98,10 +98,11 @@ def find_duplicates(
     digests = {name: cache.content_digests(name) for name in (TRAIN, TEST)}
     is_same = (digests[TEST][rows] == digests[TRAIN][nearest]).all(axis=1)
     order = np.argsort(-best, kind="stable")
-    threshold = PLAIN_SIMILARITY
+    threshold, is_of_mirrors = PLAIN_SIMILARITY, False
     if mirrored is not None:
         usual = float(np.quantile(mirrored, MIRROR_QUANTILE))
         threshold = max(usual, LEAST_SIMILARITY)
+        is_of_mirrors = usual >= LEAST_SIMILARITY
     return Duplicates(
         pairs=[
             Pair(
@@ -113,7 +114,7 @@ def find_duplicates(
             for number in order
         ],
         threshold=threshold,
-        is_of_mirrors=mirrored is not None,
+        is_of_mirrors=is_of_mirrors,
     )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from embed.cache import FeatureCache
 from embed.console import Console
+from head.evaluating.evaluation_file import ARRAYS
 from head.evaluating.judge import judge_run
 from head.report.confusion import ConfusedPair
 from head.report.confusion import count_answers
@@ -97,24 +99,37 @@ class Material:
 
 
 def gather(
-    run: Run, cache: FeatureCache, *, artifacts_dir: Path, console: Console
+    run: Run,
+    cache: FeatureCache,
+    *,
+    artifacts_dir: Path,
+    groups_file: Path | None,
+    console: Console,
 ) -> Material:
     """Measures what is not measured yet, and looks up the rest.
+
+    What `head evaluate` has written of the run stays as it is.
 
     Raises:
         StaleCacheError: If the run was made on another cache.
         CorruptCacheError: If a row is not what was written.
+        PipelineError: If a group names no class.
     """
-    metrics = judge_run(
-        run,
-        cache,
-        is_averaged=False,
-        is_end_to_end=False,
-        groups_file=None,
-        console=console,
-        is_drawn=False,
-    )
-    predictions = read_predictions(run.directory)
+    with tempfile.TemporaryDirectory() as folder:
+        metrics = judge_run(
+            run,
+            cache,
+            is_averaged=False,
+            is_end_to_end=False,
+            groups_file=groups_file,
+            console=console,
+            is_drawn=False,
+            directory=Path(folder),
+        )
+        is_new = (Path(folder) / ARRAYS).is_file()
+        predictions = read_predictions(
+            Path(folder) if is_new else run.directory
+        )
     search = find_search_table(artifacts_dir, run)
     matrix = count_answers(predictions)
     console.say("Looking for label faults and near-duplicates.")

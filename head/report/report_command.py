@@ -7,11 +7,13 @@ from embed.console import JsonOption
 from embed.console import QuietOption
 from embed.console import VerboseOption
 from embed.console import command
+from head.options import GroupsOption
 from head.options import RunOption
 
 
 def run_report(
     run: RunOption = None,
+    groups: GroupsOption = None,
     cache: CacheOption = None,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
     as_json: JsonOption = False,
@@ -20,7 +22,8 @@ def run_report(
 ) -> None:
     """Write all that is known of a run to one HTML file, pictures inside.
 
-    Its figures are those of `evaluate`. It opens in any browser, without a
+    Its figures are those of `evaluate` with one view, whose files it leaves as
+    they are. It opens in any browser, without a
     network, on a phone, in the dark and on paper. Suspected label faults and
     pictures that are in both splits are listed.
 
@@ -36,7 +39,11 @@ def run_report(
         reported, features = find_run_and_cache(artifacts, run, cache)
         console.say(f"Run: {reported.directory}. Cache: {features.path}.")
         report = write_report(
-            reported, features, artifacts_dir=artifacts, console=console
+            reported,
+            features,
+            artifacts_dir=artifacts,
+            groups_file=groups,
+            console=console,
         )
         console.result(
             report.to_payload(),

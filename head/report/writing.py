@@ -65,7 +65,12 @@ class Report:
 
 
 def write_report(
-    run: Run, cache: FeatureCache, *, artifacts_dir: Path, console: Console
+    run: Run,
+    cache: FeatureCache,
+    *,
+    artifacts_dir: Path,
+    groups_file: Path | None = None,
+    console: Console,
 ) -> Report:
     """Writes `report.html` into the folder of a run.
 
@@ -73,14 +78,22 @@ def write_report(
         run: What to report on.
         cache: The one it was made on.
         artifacts_dir: Where the search lies that chose its spec.
+        groups_file: TOML file of groups of classes; default: built in.
         console: Receives progress and remarks.
 
     Raises:
         StaleCacheError: If the run was made on another cache.
         CorruptCacheError: If a row is not what was written.
+        PipelineError: If a group names no class.
     """
     prepare_devices()  # Before TensorFlow is imported, which is not quiet.
-    material = gather(run, cache, artifacts_dir=artifacts_dir, console=console)
+    material = gather(
+        run,
+        cache,
+        artifacts_dir=artifacts_dir,
+        groups_file=groups_file,
+        console=console,
+    )
     thumbnails, problem = make_thumbnails(cache, material.wanted_pictures())
     if problem:
         console.say(f"Some pictures are not shown: {problem}")

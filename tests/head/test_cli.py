@@ -161,6 +161,14 @@ def test_evaluate_says_all_of_it_in_words_and_in_json(run, spec_path, tmp_path):
     assert payload["run"] in table
 
 
+def test_a_limit_of_memory_is_for_trainings(run):
+    """Without other seeds nothing is trained, and it would do nothing."""
+    code, out, err = run("evaluate", "--memory-limit", "1G")
+
+    assert (code, out) == (2, "")
+    assert "is for `--seeds`" in err
+
+
 def test_seeds_are_judged_from_the_cache(run):
     """From the pictures it would take the backbone so many times."""
     code, out, err = run("evaluate", "--seeds", "2", "--end-to-end")

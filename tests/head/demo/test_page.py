@@ -13,11 +13,16 @@ import sys
 import urllib.request
 
 import pytest
+import typer
 
+from embed.errors import CorruptCacheError
+from embed.errors import StaleCacheError
+from head import cli
 from head.demo import page as demo_page
 from head.demo.page import DemoError
 from head.demo.page import require_gradio
 from head.exporting.export import SAVED_MODEL
+from head.predicting import exported
 from tests.conftest import COMMAND_SECONDS
 from tests.conftest import ROOT
 from tests.headless_chromium import find_chromium
@@ -149,6 +154,31 @@ def test_it_is_there_for_this_machine_alone(tiny_export, folder):
     assert (again.returncode, again.stdout) == (1, "")
     assert "Choose another with `--port N`" in again.stderr
     assert list(folder.glob("headstart-demo-*")) == []
+
+
+@pytest.mark.parametrize("error", [StaleCacheError, CorruptCacheError])
+def test_without_a_fit_cache_it_shows_no_other_pictures(
+    tiny_export, monkeypatch, capsys, error
+):
+    """The model answers all the same; a cache that was named must fit."""
+
+    def refuse(*_):
+        raise error("It is of other pictures.")
+
+    monkeypatch.setattr(exported.ExportedModel, "find_cache", refuse)
+    monkeypatch.setattr(
+        demo_page, "serve", lambda *_, **__: contextlib.nullcontext("http://x")
+    )
+    monkeypatch.setattr(demo_page, "wait_for_end", lambda: None)
+    words = ["demo", "--artifacts", str(tiny_export.artifacts_dir)]
+
+    cli.app(words, standalone_mode=False)
+    said = capsys.readouterr()
+    with pytest.raises(typer.Exit):
+        cli.app([*words, "--cache", "a.h5"], standalone_mode=False)
+
+    assert "No other pictures are shown: It is of other pictures." in said.err
+    assert "http://x" in said.out
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch):

@@ -5,6 +5,8 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,42 @@ def test_a_damaged_file_is_no_answer(judge, run, text):
 
     assert judge(run)[1] == 2
     assert json.loads(path.read_text())["groups"]
+
+
+def test_one_waits_for_the_other(judge, run, monkeypatch, capsys):
+    """Each has its own files then, and the last one's are there."""
+    evaluate = head.evaluating.evaluate.evaluate
+    others = []
+
+    def begin_another(*args, **options):
+        if not others:
+            other = threading.Thread(
+                target=judge_run,
+                args=args[:2],
+                kwargs={
+                    "is_averaged": True,
+                    "is_end_to_end": False,
+                    "groups_file": None,
+                    "is_drawn": False,
+                    "console": Console(),
+                },
+            )
+            others.append(other)
+            other.start()
+            while "Waiting" not in capsys.readouterr().err:
+                time.sleep(0.01)
+            assert not (run.directory / "predictions.npz").exists()
+        return evaluate(*args, **options)
+
+    monkeypatch.setattr(head.evaluating.evaluate, "evaluate", begin_another)
+
+    first, _ = judge(run)
+    others[0].join()
+
+    assert first["views"] == ("plain",)
+    kept = json.loads((run.directory / "evaluation.json").read_text())
+    assert kept["views"] == ["plain", "flip"]
+    assert list((run.directory.parent / ".building").iterdir()) == []
 
 
 def test_a_run_that_was_moved_names_its_own_files(judge, run, tmp_path):

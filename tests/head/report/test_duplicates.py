@@ -72,7 +72,29 @@ def test_mirror_images_say_what_is_close(tiny_cache):
     assert duplicates.threshold == pytest.approx(
         max(usual, LEAST_SIMILARITY), abs=1e-6
     )
-    assert duplicates.is_of_mirrors
+    assert duplicates.is_of_mirrors == (usual >= LEAST_SIMILARITY)
+
+
+@pytest.mark.parametrize("is_alike", [True, False])
+def test_mirrors_unlike_their_pictures_say_nothing(
+    draw_cache, tmp_path, is_alike
+):
+    """The least figure stands in then, and is not said to be theirs."""
+    cache = draw_cache(tmp_path / "points.h5")
+    read = type(cache).read_rows
+
+    def read_mirrored(cache, *args):
+        for start, stored in read(cache, *args):
+            sign = 1 if is_alike else -1
+            stored.features[:, 1] = sign * stored.features[:, 0]
+            yield start, stored
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(cache), "read_rows", read_mirrored)
+        duplicates = find_duplicates(cache)
+
+    assert duplicates.is_of_mirrors == is_alike
+    assert (duplicates.threshold > LEAST_SIMILARITY) == is_alike
 
 
 def test_without_mirrors_a_fixed_figure_says_it(tiny_request, tmp_path):

@@ -83,9 +83,9 @@ def _run(tiny_request, picture_folder, artifacts_dir):
 def _write(run, artifacts_dir):
     """Writes the report of the run and returns what is in it."""
 
-    def write():
+    def write(**options):
         report = write_report(
-            *run, artifacts_dir=artifacts_dir, console=Console()
+            *run, artifacts_dir=artifacts_dir, console=Console(), **options
         )
         return report, PageText(report.path.read_text("utf-8"))
 
@@ -116,6 +116,30 @@ def test_the_page_needs_nothing_but_itself(write):
     }
     assert "script" not in page.tags
     assert not re.search(r"url\(|@import|https?://", report.path.read_text())
+
+
+def test_what_evaluate_wrote_stays(write, run, tmp_path):
+    """With both views, groups and pictures; the report is of one view."""
+    groups = tmp_path / "groups.toml"
+    groups.write_text('barkers = ["dog"]\n')
+    judged = judge_run(
+        *run,
+        is_averaged=True,
+        is_end_to_end=False,
+        groups_file=groups,
+        console=Console(is_quiet=True),
+    )
+    folder = run[0].directory
+    before = {p: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+    report, page = write(groups_file=groups)
+
+    after = {p: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    assert after.pop(report.path)
+    assert after == before
+    assert "barkers" in page.text["groups"]
+    assert "no groups of classes" not in page.text["groups"]
+    assert float(page.values["metric-nll"][0]) != judged["nll"]
 
 
 def test_figures_are_those_of_evaluate_and_scikit_learn(write, run):
