@@ -102,6 +102,7 @@ def choose_reader(
     console: Console,
     *,
     num_sampled: int | None = None,
+    num_copies: int = 1,
 ) -> Reader:
     """Decides whether training rows are held in memory, and says so.
 
@@ -112,13 +113,15 @@ def choose_reader(
         console: Where the remark goes.
         num_sampled: Rows that will be asked for, where they are a sample of
             the train split; `None` for all.
+        num_copies: How many times they would be held. Of streams one at a time
+            is read, so that each has the whole limit.
 
     Returns:
         What gives the rows of a selection of the train split.
     """
     limit = default_limit() if memory_limit is None else memory_limit
     num_rows = cache.num_images["train"] if num_sampled is None else num_sampled
-    size = measure_rows(cache, num_rows)
+    size = num_copies * measure_rows(cache, num_rows)
     facts = (
         f"its {format_size(size)} are {{}} the memory limit of "
         f"{format_size(limit)}."

@@ -70,9 +70,13 @@ def run_search_command(
         ),
     ] = None,
     ensemble: Annotated[
-        int,
-        typer.Option(min=1, help="Best heads to average in best.json."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Best heads to average in best.json, also of a finished "
+            "search. Default: 1, and in a finished search as many as before.",
+        ),
+    ] = None,
     seeds: Annotated[
         int,
         typer.Option(

@@ -5,7 +5,7 @@ In `searches/NAME/`:
     spec.json      the `SearchSpec`; written first
     search.json    a `SearchSummary`
     trials/        one `TrialRecord` a file
-    baselines.json a `Comparison`, where the search ran baselines
+    baselines.json a `BaselineFile`, where the search ran baselines
     trials.csv     trials and baselines as a table, best first
     search.png     score against each hyperparameter
     best.json      `HeadSpec` of the winner; written last
@@ -53,7 +53,8 @@ class SearchSummary(pydantic.BaseModel, frozen=True, extra="forbid"):
         created: When the search was finished, ISO 8601 with time zone.
         devices: What TensorFlow computed on.
         versions: Version by package.
-        seconds: Wall-clock seconds, those of an interrupted call included.
+        seconds: Wall-clock seconds; of a call that was interrupted those of
+            its trials, which several workers add up.
         num_trials: Trials of the oracle, failed ones included.
         best_trial: Id of the winner; `reference` if no trial beat it.
         best_score: Validation accuracy of the winner, 0 to 1.

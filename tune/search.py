@@ -6,6 +6,7 @@ from pathlib import Path
 
 from embed.artifacts import SEARCHES
 from embed.artifacts import make_folder
+from embed.artifacts import touch
 from embed.artifacts import write_text
 from embed.cache import FeatureCache
 from embed.console import Console
@@ -27,8 +28,10 @@ from tune.hypermodel import Runner
 from tune.hypermodel import TrialRunner
 from tune.repetition import repeat_best
 from tune.report import describe_outcome
+from tune.report import format_csv
 from tune.results import SPEC
 from tune.results import STATES
+from tune.results import TABLE
 from tune.results import TRIALS
 from tune.results import SearchResult
 from tune.results import load_search
@@ -56,7 +59,7 @@ def run_search(
     parallel: int = PARALLEL,
     folds: int = 1,
     rows: int | None = None,
-    ensemble: int = 1,
+    ensemble: int | None = None,
     seed: int,
     num_seeds: int = 1,
     num_workers: int = 1,
@@ -83,6 +86,7 @@ def run_search(
         rows: Images of the train split to train and score on, a sample of
             them, see `tune.sample`; default: all.
         ensemble: Best heads that `best.json` averages; the search is the same.
+            Default: 1, and in a search that was done as many as there are.
         seed: Of the oracle and of every training.
         num_seeds: Seeds that the best trials are trained with, to see how
             they spread.
@@ -121,8 +125,9 @@ def run_search(
         is_done = (folder.path / BEST).is_file() and not is_overwrite
         if is_done:
             console.say(f"The search {folder.path} was done already.")
-            trials = load_search(folder.path).trials
-            write_best(trials, ensemble, cache, spec, folder.path)
+            _add_to_finished(
+                cache, spec, data, folder.path, ensemble, has_baselines, console
+            )
         else:
             devices = prepare_devices().describe()
             console.say(f"{data.describe()}, {devices}.")
@@ -147,7 +152,7 @@ def run_search(
                     data,
                     folder.build_dir,
                     chief,
-                    ensemble=ensemble,
+                    ensemble=ensemble or 1,
                     has_baselines=has_baselines,
                     console=console,
                 )
@@ -165,6 +170,32 @@ def run_search(
     if not is_done:
         console.say(describe_outcome(result))
     return result
+
+
+def _add_to_finished(
+    cache: FeatureCache,
+    spec: SearchSpec,
+    data: SearchRows,
+    folder: Path,
+    ensemble: int | None,
+    has_baselines: bool,
+    console: Console,
+) -> None:
+    """Does what is asked for besides trials; the search is the newest."""
+    done = load_search(folder)
+    if has_baselines and not done.baselines:
+        found = run_and_keep(
+            data.folds,
+            num_classes=data.num_classes,
+            fingerprint=cache.fingerprint,
+            folder=folder,
+            console=console,
+        )
+        write_text(folder / TABLE, format_csv(done.trials, found))
+    if ensemble is None:
+        touch(folder / BEST)
+    else:
+        write_best(done.trials, ensemble, cache, spec, folder)
 
 
 def _search(

@@ -75,9 +75,10 @@ class SearchRows:
     def _read(self) -> Reader:
         return choose_reader(
             self._cache,
-            self._memory_limit // self._spec.folds,  # Each has its own.
+            self._memory_limit,
             self._console,
             num_sampled=self._spec.rows,
+            num_copies=self._spec.folds,  # Each has its own.
         )
 
 

@@ -87,12 +87,14 @@ def format_seeds(seeds: Sequence[SeedScores]) -> list[str]:
     """Returns how the best trials do with several seeds, as lines."""
     if not seeds:
         return []
-    number = len(seeds[0].val_accuracies)
-    lines = ["", f"The best trials with {number} seeds: mean and range"]
+    most = max(len(scores.val_accuracies) for scores in seeds)
+    lines = ["", f"The best trials with {most} seeds: mean and range"]
     for scores in seeds:
         low, high = scores.range
+        number = len(scores.val_accuracies)
         lines.append(
             f"{scores.trial_id:>9}  {scores.mean:.2%} ({low:.2%} to {high:.2%})"
+            + (f", {number} of them" if number < most else "")
         )
     return lines
 

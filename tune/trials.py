@@ -13,6 +13,7 @@ half a file, and every oracle resumes to the table that it would have given.
 
 import shutil
 import uuid
+import zipfile
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -129,12 +130,13 @@ class TrialStore:
         part.replace(self._states_dir / f"{trial_id}.npz")
 
     def load_state(self, trial_id: str) -> list[np.ndarray] | None:
-        """Reads it; `None` where there is none."""
+        """Reads it; `None` where there is none that is whole."""
         path = self._states_dir / f"{trial_id}.npz"
-        if not path.is_file():
-            return None
-        with np.load(path) as arrays:
-            return [arrays[f"arr_{n}"] for n in range(len(arrays.files))]
+        try:
+            with np.load(path) as arrays:
+                return [arrays[f"arr_{n}"] for n in range(len(arrays.files))]
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+            return None  # Lost with the power: the training begins anew.
 
     def forget_states(self) -> None:
         """Removes the states of all trials."""

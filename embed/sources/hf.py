@@ -7,6 +7,7 @@ folder where names alone are not unique, else example numbers.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ from embed.sources.source import SplitIndex
 from embed.sources.source import index_by_name
 from embed.sources.source import require_known_classes
 
+# Dtypes of labels that have no names: those of text and whole numbers.
+LABEL = re.compile(r"(large_)?string|u?int(8|16|32|64)")
 BATCH_SIZE = 64  # Examples handed over at once: some MB.
 
 
@@ -190,7 +193,7 @@ def _find_labels(features: Mapping[str, Any], named: str | None) -> set[str]:
         if isinstance(feature, datasets.ClassLabel)
         or (
             name in {named, "label"}
-            and getattr(feature, "dtype", "") in {"string", "int32", "int64"}
+            and LABEL.fullmatch(getattr(feature, "dtype", ""))
         )
     }
 

@@ -79,7 +79,7 @@ def split_shards(
     """
     split_of_word = {name.lower(): s for s, name in split_names.items()}
     known = SPLIT_NAMES | split_of_word.keys()
-    words = [known.intersection(_words(name)) for name in names]
+    words = [known & _words(name, split_of_word) for name in names]
     there = set[str]().union(*words)
     if split_names == USUAL_NAMES and there <= {"train"}:
         return None
@@ -138,5 +138,12 @@ def _choices(body: str) -> Iterable[str]:
     return (f"{n:0{len(numbers[1])}}" for n in range(first, last + 1))
 
 
-def _words(name: str) -> list[str]:
-    return re.findall("[a-z]+", name.lower())
+def _words(name: str, wanted: Iterable[str]) -> set[str]:
+    """Returns the words of a name: letters alone, but for those wanted."""
+    rest, found = name.lower(), set[str]()
+    for word in sorted(wanted, key=len, reverse=True):
+        apart = rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])"
+        if re.search(apart, rest):
+            rest = re.sub(apart, " ", rest)
+            found.add(word)
+    return found.union(re.findall("[a-z]+", rest))

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -397,6 +398,31 @@ def test_a_search_that_goes_on_does_not_run_baselines_again(search, capsys):
     assert "Baseline" not in capsys.readouterr().err
 
 
+def test_baselines_are_added_to_a_finished_search(search, train_at_once):
+    """No trial is trained again; they are rows of its table then."""
+    search()
+    num_trained = len(train_at_once)
+
+    result = search(has_baselines=True)
+
+    assert len(result.baselines) == 4
+    assert len(train_at_once) == num_trained
+    assert search().baselines == result.baselines
+    table = (result.path / "trials.csv").read_text()
+    assert table.count(",baseline,") == 4
+
+
+def test_the_memory_that_folds_need_is_said(search):
+    """What the advice says is enough."""
+    options = {"folds": 3, "max_trials": 1, "max_epochs": 1}
+    with pytest.raises(PipelineError) as caught:
+        search(memory_limit=100, **options)
+    [least] = re.findall(r"`--memory-limit (\d+)`", str(caught.value))
+
+    assert "Received: 100 bytes" in str(caught.value)
+    assert search(memory_limit=int(least), **options).trials
+
+
 def test_a_search_that_streams_runs_no_baselines(search, make_cache, capsys):
     """They need all rows at once; it is said that there are none."""
     result = search(
@@ -479,7 +505,8 @@ def test_the_best_heads_are_averaged_on_request(search, train_at_once):
     expected = [trial.spec for trial in (best, second, third)]
     assert members_of(result) == expected
     assert len(train_at_once) == num_trained
-    assert members_of(search()) == expected[:1]
+    assert members_of(search()) == expected
+    assert members_of(search(ensemble=1)) == expected[:1]
 
 
 def test_no_failed_head_is_averaged(search, train_at_once, diverging):

@@ -123,6 +123,18 @@ def test_baselines_have_names_where_all_heads_are_of_one_kind(result):
     assert "ridge 0.0003" in format_table(compared)
 
 
+def test_fewer_seeds_are_said_where_they_are(result):
+    """Of a search that was cut off among them."""
+    scores = [SeedScores("07", (0.95,)), SeedScores("08", (0.94, 0.96))]
+
+    *_, first, second = format_table(
+        dataclasses.replace(result, seeds=scores)
+    ).splitlines()
+
+    assert first.split("(")[1] == "95.00% to 95.00%), 1 of them"
+    assert second.endswith("(94.00% to 96.00%)")
+
+
 def test_mean_and_range_over_seeds_follow_the_table(result):
     """A search with several seeds says how far its best trials spread."""
     scores = [SeedScores("07", (0.95, 0.97))]

@@ -78,6 +78,17 @@ def test_a_foreign_file_is_named(tmp_path):
         read_trials(tmp_path)
 
 
+@pytest.mark.parametrize("left", [0, 40, -30])
+def test_half_a_state_is_none(tmp_path, left):
+    """As a power loss leaves it: the training begins anew."""
+    store = TrialStore(tmp_path, tmp_path / "states")
+    store.save_state("0", [np.ones(3), np.zeros((2, 2))])
+    path = tmp_path / "states" / "0.npz"
+    path.write_bytes(path.read_bytes()[:left])
+
+    assert store.load_state("0") is None
+
+
 def test_states_round_trip_until_they_are_forgotten(tmp_path):
     """Every array in its place and shape."""
     store = TrialStore(tmp_path / "trials", tmp_path / "states")

@@ -52,6 +52,21 @@ def test_several_labels_need_a_name(save):
         open_source(save(columns, features))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "large_string"])
+def test_labels_may_be_of_any_width(save, dtype):
+    """As other programs write them into a Parquet file."""
+    values = ["7", "3"] if dtype == "large_string" else [7, 3]
+    source = open_source(
+        save(
+            {"image": images("1.jpg", "2.jpg"), "label": values},
+            {"image": datasets.Image(), "label": datasets.Value(dtype)},
+        )
+    )
+
+    assert source.class_names == ("3", "7")
+    assert source.splits["train"].labels.tolist() == [1, 0]
+
+
 def test_labels_may_be_text_and_images_plain_bytes(save):
     """A Parquet file that knows nothing of Hugging Face's types."""
     source = open_source(

@@ -216,6 +216,24 @@ def test_splits_may_have_other_names():
     assert splits == ["train", "test"]
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train2017", "val2017"),
+        ("train_full", "test_full"),
+        ("fold-1", "fold-10"),
+        ("train", "train-b"),
+    ],
+)
+def test_splits_may_be_called_anything(train, test):
+    """With digits, or in several words; the longer name is the right one."""
+    names = [f"{train}-000", f"{train}-001", f"x.{test.upper()}.7"]
+
+    splits = split_shards("*", names, {"train": train, "test": test})
+
+    assert splits == ["train", "train", "test"]
+
+
 @pytest.mark.parametrize("name", ["train.tar", "all.tar"])
 def test_a_member_whose_name_is_no_utf_8(write, tmp_path, name):
     """Its picture is refused by name; one that is ignored can be printed."""
