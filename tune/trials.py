@@ -133,7 +133,7 @@ class TrialStore:
         """Reads it; `None` where there is none that is whole."""
         path = self._states_dir / f"{trial_id}.npz"
         try:
-            with np.load(path) as arrays:
+            with path.open("rb") as file, np.load(file) as arrays:
                 return [arrays[f"arr_{n}"] for n in range(len(arrays.files))]
         except (OSError, EOFError, ValueError, zipfile.BadZipFile):
             return None  # Lost with the power: the training begins anew.

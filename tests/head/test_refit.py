@@ -336,9 +336,8 @@ class ClaimConsole(Console):
     def progress(self, *arguments, **options):
         """Notes the claims, and then may end it all."""
         for path in self._claims_dir.iterdir():
-            self.claims.append(
-                (path.stem.rpartition("-")[0], json.loads(path.read_text()))
-            )
+            fingerprint = json.loads(path.read_text())["fingerprint"]
+            self.claims.append((path.stem.rpartition("-")[0], fingerprint))
         if self._error is not None:
             raise self._error
         with super().progress(*arguments, **options) as progress:
@@ -353,8 +352,7 @@ def test_a_cache_is_claimed_while_a_head_is_trained(tiny_cache, artifacts_dir):
         tiny_cache, SPEC, seed=0, artifacts_dir=artifacts_dir, console=console
     )
 
-    claim = run.directory.name, {"fingerprint": tiny_cache.fingerprint}
-    assert console.claims == [claim]
+    assert console.claims == [(run.directory.name, tiny_cache.fingerprint)]
     assert list((artifacts_dir / "runs" / ".building").iterdir()) == []
 
 

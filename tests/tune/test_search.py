@@ -17,6 +17,7 @@ from embed.cache import open_cache
 from embed.console import Console
 from embed.errors import CorruptCacheError
 from embed.errors import PipelineError
+from embed.memory import format_size
 from embed.spec import SplitSpec
 from embed.splits import Selection
 from embed.splits import split_train
@@ -413,14 +414,18 @@ def test_baselines_are_added_to_a_finished_search(search, train_at_once):
 
 
 def test_the_memory_that_folds_need_is_said(search):
-    """What the advice says is enough."""
+    """Who follows the advice gets on: to a vector, then to larger batches."""
     options = {"folds": 3, "max_trials": 1, "max_epochs": 1}
-    with pytest.raises(PipelineError) as caught:
-        search(memory_limit=100, **options)
-    [least] = re.findall(r"`--memory-limit (\d+)`", str(caught.value))
+    limit = 100
+    for _ in ("vector", "batch of 32", "batch of 64"):
+        received = re.escape(f"Received: {format_size(limit)}. Give more")
+        with pytest.raises(PipelineError, match=received) as error:
+            search(memory_limit=limit, **options)
+        [least] = re.findall(r"`--memory-limit (\d+)`", str(error.value))
+        assert int(least) > limit
+        limit = int(least)
 
-    assert "Received: 100 bytes" in str(caught.value)
-    assert search(memory_limit=int(least), **options).trials
+    assert search(memory_limit=limit, **options).trials
 
 
 def test_a_search_that_streams_runs_no_baselines(search, make_cache, capsys):

@@ -8,11 +8,11 @@ import pytest
 from embed.console import Console
 from embed.errors import PipelineError
 from embed.splits import split_train
+from embed.storage.part_folders import find_folder
 from embed.storage.part_folders import measure_cache
 from embed.upkeep.prune import plan_prune
 from head.spec import HeadSpec
 from head.training.train import train_head
-from tests.drawn_caches import PART_BYTES
 from tests.stopping_console import StoppingConsole
 from tune.comparing.compare import PICTURE
 from tune.comparing.compare import RECORD
@@ -21,6 +21,7 @@ from tune.comparing.compare import compare_heads
 QUICK = HeadSpec(epochs=3, learning_rate=0.05)
 SEEDS = (3, 4)
 NUM_TRAIN = 150
+FILE_BYTES = 40_000  # Less than the features of 700 images.
 OTHER = {"backbone": "keras:Other", "weights_digest": "v" * 64}
 
 
@@ -190,16 +191,18 @@ def test_the_same_is_compared_by_one(pair, compare):
     assert (folder / RECORD).is_file()
 
 
-def test_the_parts_of_a_cache_are_counted(pair, make_cache, compare):
+def test_the_parts_of_a_cache_are_counted(make_cache, compare):
     """As `embed list` does."""
+    whole = make_cache("whole.h5", num_train=700)
     parts = make_cache(
-        "parts.h5", num_train=NUM_TRAIN, max_file_bytes=PART_BYTES, **OTHER
+        "parts.h5", num_train=700, max_file_bytes=FILE_BYTES, **OTHER
     )
 
-    _, comparison = compare([pair[0], parts])
+    _, comparison = compare([whole, parts])
 
-    found = comparison.caches[1]
-    assert found.num_bytes == measure_cache(parts.path)
+    found = [contestant.num_bytes for contestant in comparison.caches]
+    assert find_folder(parts.path) is not None
+    assert found == [measure_cache(whole.path), measure_cache(parts.path)]
 
 
 def test_an_interrupted_comparison_goes_on(pair, compare, capsys):
