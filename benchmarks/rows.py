@@ -214,7 +214,7 @@ def assemble(path: Path, num_rows: int) -> Facts:
         CurrentPictures(source, quiet),
         SizedBackbones(request.backbone, backbone),
         path,
-        parents=[],
+        find_parents=list,
     ).finish(quiet)
     seconds = time.perf_counter() - began
     return {"seconds": seconds, "num_files": len(cache.files.list_sizes())}
