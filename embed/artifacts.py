@@ -189,34 +189,59 @@ def replace_folder(directory: Path) -> Iterator[Path]:
     """Yields an empty folder beside `directory`, then moves it there.
 
     What was there stays until the new one is whole; of a body that raises
-    nothing is left. A kill between the two moves loses nothing either: the old
-    one is put back by whoever writes there next.
+    nothing is left.
     """
     part = directory.with_name(directory.name + ".part")
-    old = directory.parent / BUILDING / directory.name
     directory.parent.mkdir(parents=True, exist_ok=True)
     # One writer at a time: two of the same run would share the part folder.
     with filelock.FileLock(directory.parent / ".lock"):
-        _put_back(old, directory)
-        if old.exists():
-            shutil.rmtree(old)  # Raises before anything is done.
+        mend_folder(directory)
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         try:
             yield part
-            if directory.exists():
-                old.parent.mkdir(exist_ok=True)
-                directory.rename(old)
-            part.rename(directory)
+            swap_folder(part, directory)
         finally:
-            _put_back(old, directory)
-            for folder in (part, old):
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(part, ignore_errors=True)
 
 
-def _put_back(old: Path, directory: Path) -> None:
+def swap_folder(new: Path, directory: Path) -> None:
+    """Puts a folder in the place of an older one, if there is one.
+
+    A kill between the two moves loses neither: `mend_folder` puts the old one
+    back.
+    """
+    old = _place_of_old(directory)
+    try:
+        if directory.exists():
+            old.parent.mkdir(exist_ok=True)
+            directory.rename(old)
+        new.rename(directory)
+    finally:
+        _put_back(directory)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def mend_folder(directory: Path) -> None:
+    """Undoes a swap that was killed half way, or finishes it.
+
+    Raises:
+        OSError: If the old folder cannot be removed: no new one would find its
+            place free.
+    """
+    _put_back(directory)
+    if (old := _place_of_old(directory)).exists():
+        shutil.rmtree(old)
+
+
+def _put_back(directory: Path) -> None:
+    old = _place_of_old(directory)
     if old.exists() and not directory.exists():
         old.rename(directory)
+
+
+def _place_of_old(directory: Path) -> Path:
+    return directory.parent / BUILDING / f"{directory.name}.old"
 
 
 def write_text(path: Path, text: str) -> None:

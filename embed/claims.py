@@ -13,6 +13,7 @@ import filelock
 from embed.artifacts import make_folder
 from embed.artifacts import write_text
 from embed.cache import FeatureCache
+from embed.console import Console
 from embed.errors import PipelineError
 from embed.process import may_live
 
@@ -48,25 +49,32 @@ def _is_of_the_dead(marker: Path) -> bool:
 
 
 @contextlib.contextmanager
-def lock_work(lock_path: Path, subject: str) -> Iterator[None]:
+def lock_work(
+    lock_path: Path, subject: str, *, waiting: Console | None = None
+) -> Iterator[None]:
     """Lets one process do some work; a dead one's lock is free.
 
     Args:
         lock_path: Of an empty file.
         subject: What is being done, e.g. `"The search searches/a"`.
+        waiting: Is told where another process is doing it, which is waited for
+            then; default: nobody waits.
 
     Raises:
-        PipelineError: If another process is doing it.
+        PipelineError: If another process is doing it and nobody waits.
     """
     lock_path.parent.mkdir(exist_ok=True)
     lock = filelock.FileLock(lock_path)
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        raise PipelineError(
-            f"{subject} is being done by another process. Wait until it has "
-            "finished and run the command again."
-        ) from error
+        if waiting is None:
+            raise PipelineError(
+                f"{subject} is being done by another process. Wait until it "
+                "has finished and run the command again."
+            ) from error
+        waiting.say(f"Waiting: {subject} is being done by another process.")
+        lock.acquire()
     try:
         yield
     finally:

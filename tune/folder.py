@@ -5,12 +5,13 @@ when it is complete, so that an older result stands until then. What an
 interrupted search leaves there is what it goes on from.
 """
 
-import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from embed.artifacts import BUILDING
+from embed.artifacts import mend_folder
 from embed.artifacts import name_dataset
+from embed.artifacts import swap_folder
 from embed.cache import FeatureCache
 from embed.claims import lock_work
 from tune.spec import SearchSpec
@@ -27,7 +28,6 @@ class SearchFolder:
     def __init__(self, searches_dir: Path, name: str) -> None:
         self.path = searches_dir / name
         self.build_dir = searches_dir / BUILDING / name
-        self._old_dir = searches_dir / BUILDING / f"{name}.old"
         self._lock_path = searches_dir / BUILDING / f"{name}.lock"
 
     def lock(self) -> AbstractContextManager[None]:
@@ -40,16 +40,11 @@ class SearchFolder:
 
     def mend(self) -> None:
         """Undoes a swap that was killed half way, or finishes it."""
-        if self._old_dir.exists() and not self.path.exists():
-            self._old_dir.rename(self.path)
-        shutil.rmtree(self._old_dir, ignore_errors=True)
+        mend_folder(self.path)
 
     def swap(self) -> None:
         """Puts the complete search in the place of an older one."""
-        if self.path.exists():
-            self.path.rename(self._old_dir)
-        self.build_dir.rename(self.path)
-        shutil.rmtree(self._old_dir, ignore_errors=True)
+        swap_folder(self.build_dir, self.path)
 
 
 def name_search(cache: FeatureCache, spec: SearchSpec) -> str:

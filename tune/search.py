@@ -16,6 +16,7 @@ from head.spec import BEST
 from head.spec import RECIPES
 from tune.baseline_file import read_baselines
 from tune.baseline_file import run_and_keep
+from tune.baselines import BaselineResult
 from tune.board import Board
 from tune.chief import Chief
 from tune.chief import RemoteRunner
@@ -184,18 +185,24 @@ def _add_to_finished(
     """Does what is asked for besides trials; the search is the newest."""
     done = load_search(folder)
     if has_baselines and not done.baselines:
-        found = run_and_keep(
-            data.folds,
-            num_classes=data.num_classes,
-            fingerprint=cache.fingerprint,
-            folder=folder,
-            console=console,
-        )
+        found = _run_baselines(cache, data, folder, console)
         write_text(folder / TABLE, format_csv(done.trials, found))
     if ensemble is None:
         touch(folder / BEST)
     else:
         write_best(done.trials, ensemble, cache, spec, folder)
+
+
+def _run_baselines(
+    cache: FeatureCache, data: SearchRows, folder: Path, console: Console
+) -> list[BaselineResult]:
+    return run_and_keep(
+        data.folds,
+        num_classes=data.num_classes,
+        fingerprint=cache.fingerprint,
+        folder=folder,
+        console=console,
+    )
 
 
 def _search(
@@ -215,13 +222,7 @@ def _search(
     found = read_baselines(folder, cache.fingerprint)
     seconds = sum(baseline.seconds for baseline in found)
     if has_baselines and not found:
-        found = run_and_keep(
-            data.folds,
-            num_classes=data.num_classes,
-            fingerprint=cache.fingerprint,
-            folder=folder,
-            console=console,
-        )
+        found = _run_baselines(cache, data, folder, console)
     store = TrialStore(folder / TRIALS, folder / STATES)
     num_trials = _count_trials(spec, console)
     earlier = store.records

@@ -1,16 +1,12 @@
 """The judging of a run: measured, written and drawn, or found as it was."""
 
-import contextlib
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from embed.artifacts import BUILDING
-from embed.artifacts import make_folder
 from embed.cache import FeatureCache
+from embed.claims import lock_work
 from embed.console import Console
 from embed.errors import PipelineError
 from head.evaluating.evaluation_file import RELIABILITY
@@ -79,26 +75,10 @@ def judge_run(
     if directory is not None:
         return measure(directory)
     # Two would write the files of one, and say that they are the other's.
-    with _lock(run, console):
+    lock_path = run.directory.parent / BUILDING / f"{run.directory.name}.lock"
+    subject = f"The evaluation of {run.directory}"
+    with lock_work(lock_path, subject, waiting=console):
         return find() or measure(run.directory)
-
-
-@contextlib.contextmanager
-def _lock(run: Run, console: Console) -> Iterator[None]:
-    """Lets one process write the evaluation of a run; others wait."""
-    folder = make_folder(run.directory.parent / BUILDING)
-    lock_path = folder / f"{run.directory.name}.lock"
-    lock = filelock.FileLock(lock_path)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        console.say(f"Waiting for who else judges {run.directory}.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock_path.unlink(missing_ok=True)  # Before the release: nobody's yet.
-        lock.release()
 
 
 def _measure(

@@ -226,7 +226,7 @@ def test_a_stop_between_the_two_moves_puts_the_old_back(
 def test_a_kill_between_the_two_moves_loses_nothing(tmp_path):
     """Whoever writes there next puts the old folder back, even if it fails."""
     folder = tmp_path / "one"
-    old = tmp_path / ".building" / "one"
+    old = tmp_path / ".building" / "one.old"
     old.mkdir(parents=True)
     (old / "old").touch()
 
