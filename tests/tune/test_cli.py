@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,15 @@ from tune import cli
 from tune.spec import OracleName
 
 ROOT = Path(__file__).parents[2]
-HELP_SECONDS = 0.5
-NUM_TRIES = 5  # Another process may have the cores for a moment.
+HELP = """
+import contextlib, sys
+from tune import cli
+with contextlib.suppress(SystemExit):
+    cli.app(sys.argv[1:], prog_name="python -m tune")
+heavy = {"tensorflow", "keras", "keras_tuner", "numpy", "h5py", "sklearn",
+         "matplotlib", "tune.spec"}
+print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
 
 
 @pytest.fixture(name="run")
@@ -172,22 +178,16 @@ def test_choices_are_those_of_the_spec():
 
 
 @pytest.mark.parametrize("words", [[], ["search"], ["results"], ["compare"]])
-def test_help_answers_at_once(words):
-    """It says what to type, in under half a second."""
-    seconds = []
-    for _ in range(NUM_TRIES):
-        began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "tune", *words, "--help"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        seconds.append(time.monotonic() - began)
-        if seconds[-1] < HELP_SECONDS:
-            break
+def test_help_loads_nothing_heavy(words):
+    """It says what to type, and at once: what takes seconds is not loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", HELP, *words, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
-    assert min(seconds) < HELP_SECONDS
+    assert done.stderr == "[]\n"
     assert "python -m tune" in done.stdout
     assert not words or "Example:" in done.stdout
