@@ -53,7 +53,7 @@ class RangeFit:
     Args:
         given: Name of the range it is given.
         misfit: Divergence of that range.
-        best: Name of the range that fits best.
+        best: Name of the range that fits best; the one given, where it fits.
         best_misfit: Divergence of that range.
     """
 
@@ -75,6 +75,8 @@ class RangeFit:
 def fit_ranges(backbone: Backbone) -> RangeFit | None:
     """Compares photos in each usual range with a backbone's statistics.
 
+    Where they fit in the range that is given no other is tried.
+
     Returns:
         `None` where the backbone stored none.
     """
@@ -90,15 +92,18 @@ def fit_ranges(backbone: Backbone) -> RangeFit | None:
         seen = activations(backbone.scaling.undo(pixels))
         return measure_misfit(seen, mean, variance)
 
-    misfits = {
-        name: misfit_of(scaling.scale_array(photos))
-        for name, scaling in COMMON.items()
-        if not scaling.is_close(backbone.scaling)
-    }
+    given = misfit_of(backbone.scaling.scale_array(photos))
+    misfits = {backbone.scaling.name: given}
+    if given > MIN_MISFIT:
+        misfits = {
+            name: misfit_of(scaling.scale_array(photos))
+            for name, scaling in COMMON.items()
+            if not scaling.is_close(backbone.scaling)
+        }
     best = min(misfits, key=misfits.__getitem__)
     return RangeFit(
         given=backbone.scaling.name,
-        misfit=misfit_of(backbone.scaling.scale_array(photos)),
+        misfit=given,
         best=best,
         best_misfit=misfits[best],
     )

@@ -36,17 +36,30 @@ class LiteRTEngine(Engine):
         of_stream += BYTES_A_PIXEL * math.prod(self.input_shape[:3])
         num_fitting = int(MEMORY_SHARE * free_memory()) // of_stream
         num_streams = min(max(num_fitting, 1), num_threads)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [freeze(backbone, self.input_shape)]
-        )
+        frozen = freeze(backbone, self.input_shape)
         with quiet_start():
-            model = converter.convert()
+            model = _convert(frozen)
             for _ in range(num_streams):
                 interpreter = Interpreter(
                     model_content=model, num_threads=num_threads // num_streams
                 )
                 interpreter.allocate_tensors()
                 self._add_stream(_open_stream(interpreter))
+
+
+def _convert(frozen: "tf.types.experimental.ConcreteFunction") -> bytes:
+    """Returns a graph of constants as a TFLite model.
+
+    By the converter of graphs: that of functions freezes what is frozen once
+    more, which takes a second.
+    """
+    graph_def = frozen.graph.as_graph_def()
+    with tf.Graph().as_default():
+        converter = tf.compat.v1.lite.TFLiteConverter(
+            graph_def, frozen.inputs, frozen.outputs
+        )
+        model: bytes = converter.convert()
+    return model
 
 
 def _open_stream(interpreter: Interpreter) -> Stream:

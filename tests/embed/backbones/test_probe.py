@@ -16,7 +16,6 @@ from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
 from embed.backbones.backbone import Backbone
 from embed.backbones.pixel_warning import warn_of_range
-from embed.backbones.probe import MIN_RATIO
 from embed.backbones.probe import fit_ranges
 from embed.backbones.probe import measure_misfit
 from embed.backbones.scaling import COMMON
@@ -122,13 +121,14 @@ def test_any_range_is_told_from_any_other(seed, pixels):
     model = classifier(size=SIZE, seed=seed)
     settle(model, COMMON[pixels].scale_array(draw_photos()))
 
-    images, scaling = keras.Input((*SIZE, 3)), COMMON[pixels]
-    whole = keras.Model(images, model(scaling.scale_tensor(images)))
+    for name, scaling in COMMON.items():
+        images = keras.Input((*SIZE, 3))
+        whole = keras.Model(images, model(scaling.scale_tensor(images)))
 
-    fit = fit_ranges(Backbone("tiny", whole, "", scaling))
+        fit = fit_ranges(Backbone("tiny", whole, "", scaling))
 
-    assert not fit.is_wrong
-    assert fit.best_misfit > MIN_RATIO * fit.misfit
+        assert fit.best == pixels
+        assert fit.is_wrong == (name != pixels)
 
 
 @pytest.mark.parametrize(
