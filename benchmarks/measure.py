@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+from benchmarks.machine import ProcessorTime
 from benchmarks.machine import describe_machine
 from benchmarks.machine import list_versions
 from embed.startup import LOG_LEVEL_FATAL
@@ -101,9 +102,12 @@ class Rounds:
 
     Args:
         values: By round and way the values of its quantities.
+        stolen: By round the share of the processor time asked for that the
+            host of a virtual machine gave to others.
     """
 
     values: Sequence[Mapping[str, Values]]
+    stolen: Sequence[float] = ()
 
     def of(self, way: str, quantity: str) -> list[float]:
         """Returns the values of a way in the order of the rounds."""
@@ -127,11 +131,12 @@ class Rounds:
 
 def measure_in_turn(ways: Mapping[str, Way], num_rounds: int) -> Rounds:
     """Runs all ways in each round, after a round to warm up."""
-    rounds = [
-        {name: run(number) for name, run in ways.items()}
-        for number in range(WARM_UP, num_rounds)
-    ]
-    return Rounds(rounds[1:])
+    values, stolen = [], []
+    for number in range(WARM_UP, num_rounds):
+        began = ProcessorTime.read()
+        values.append({name: run(number) for name, run in ways.items()})
+        stolen.append(ProcessorTime.read().stolen_since(began))
+    return Rounds(values[1:], stolen[1:])
 
 
 def divide(above: Sequence[float], below: Sequence[float]) -> Summary:
@@ -180,13 +185,23 @@ def print_result(
     threads: str,
     packages: Sequence[str] = (),
 ) -> None:
-    """Prints the JSON line: figures, what they come from, and where."""
+    """Prints the JSON line: figures, what they come from, and where.
+
+    Before it, what a host took away from all ways.
+    """
+    stolen = [100 * share for share in rounds.stolen]
+    if any(stolen):
+        print(
+            f"of the processor time asked for the host gave "
+            f"{Summary.of(stolen).format(1)} % to others"
+        )
     result = {
         "benchmark": benchmark,
         **figures,
         "num_rounds": options.num_rounds,
         "is_small": options.is_small,
         "rounds": rounds.values,
+        "stolen": rounds.stolen,
         "machine": describe_machine(),
         "threads": threads,
         "versions": list_versions(packages),

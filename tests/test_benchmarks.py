@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from benchmarks import accuracy
+from benchmarks import machine
 from benchmarks import measure
 from benchmarks import rows
 from benchmarks import views
+from benchmarks.machine import ProcessorTime
 from benchmarks.machine import describe_machine
 from benchmarks.machine import list_versions
 from benchmarks.measure import WARM_UP
@@ -113,6 +115,33 @@ def test_the_machine_is_described():
     assert list_versions(["no-such-package"])["no-such-package"] == (
         "not installed"
     )
+
+
+def test_what_a_host_takes_away_is_said(tmp_path, monkeypatch, capsys):
+    """On a busy host a figure is of what is left: 30 of 100 ticks are gone."""
+    times = tmp_path / "stat"
+    monkeypatch.setattr(machine, "CPU_TIMES", times)
+
+    def run(number):
+        used, stolen = 1_000 + 70 * number, 30 * number
+        times.write_text(f"cpu  {used} 0 5 900 80 0 2 {stolen} 7 0\ncpu0 1\n")
+        return {"seconds": 1.0}
+
+    run(WARM_UP)
+    rounds = measure.measure_in_turn({"ours": run}, 2)
+    measure.print_result("any", {}, rounds, Options(), threads="all")
+
+    line, result = capsys.readouterr().out.splitlines()
+    assert rounds.stolen == [0.3, 0.3]
+    assert "30.0 (30.0-30.0) %" in line
+    assert json.loads(result)["stolen"] == [0.3, 0.3]
+
+
+def test_elsewhere_nothing_is_known_of_a_host(tmp_path, monkeypatch):
+    """Other systems than Linux do not tell."""
+    monkeypatch.setattr(machine, "CPU_TIMES", tmp_path / "none")
+
+    assert ProcessorTime.read().stolen_since(ProcessorTime.read()) == 0.0
 
 
 def test_drawn_pictures_are_a_dataset(tmp_path):
