@@ -1,7 +1,8 @@
 """Measuring: several ways to the same end, in turn, and what came of it.
 
 Ways alternate, so that a machine that is slower for a minute is so for all of
-them: the figure to quote is the median of the ratios within each round.
+them: the figure to quote is the median of the ratios within each round. Rounds
+in which the host of a virtual machine took much of it away are left out.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from embed.startup import LOG_LEVEL_FATAL
 from embed.startup import LOG_LEVEL_VARIABLE
 
 NUM_ROUNDS = 5
+MOST_STOLEN = 0.05  # Of the processor time asked for, in a round that counts.
 WARM_UP = -1  # Number of the round in front of them, which counts for nothing.
 SMALL_DIVISOR = 8  # Of all sizes, with `--small`.
 
@@ -104,10 +106,12 @@ class Rounds:
         values: By round and way the values of its quantities.
         stolen: By round the share of the processor time asked for that the
             host of a virtual machine gave to others.
+        left_out: The same of the rounds that are left out for it.
     """
 
     values: Sequence[Mapping[str, Values]]
     stolen: Sequence[float] = ()
+    left_out: Sequence[float] = ()
 
     def of(self, way: str, quantity: str) -> list[float]:
         """Returns the values of a way in the order of the rounds."""
@@ -130,13 +134,27 @@ class Rounds:
 
 
 def measure_in_turn(ways: Mapping[str, Way], num_rounds: int) -> Rounds:
-    """Runs all ways in each round, after a round to warm up."""
-    values, stolen = [], []
-    for number in range(WARM_UP, num_rounds):
+    """Runs all ways in each round, after a round to warm up.
+
+    As long as the host takes more than `MOST_STOLEN` away more rounds are run,
+    twice as many at most. Those count in which it took the least, whatever
+    came of them.
+    """
+    rounds: list[tuple[float, Mapping[str, Values]]] = []
+    for number in range(WARM_UP, 2 * num_rounds):
         began = ProcessorTime.read()
-        values.append({name: run(number) for name, run in ways.items()})
-        stolen.append(ProcessorTime.read().stolen_since(began))
-    return Rounds(values[1:], stolen[1:])
+        values = {name: run(number) for name, run in ways.items()}
+        if number != WARM_UP:
+            rounds.append((ProcessorTime.read().stolen_since(began), values))
+        if sum(share <= MOST_STOLEN for share, _ in rounds) == num_rounds:
+            break
+    most = sorted(share for share, _ in rounds)[num_rounds - 1]
+    counted = [one for one in rounds if one[0] <= most][:num_rounds]
+    return Rounds(
+        [values for _, values in counted],
+        [share for share, _ in counted],
+        [share for share, _ in rounds if share > most],
+    )
 
 
 def divide(above: Sequence[float], below: Sequence[float]) -> Summary:
@@ -189,12 +207,13 @@ def print_result(
 
     Before it, what a host took away from all ways.
     """
-    stolen = [100 * share for share in rounds.stolen]
-    if any(stolen):
-        print(
-            f"of the processor time asked for the host gave "
-            f"{Summary.of(stolen).format(1)} % to others"
-        )
+    if any([*rounds.stolen, *rounds.left_out]):
+        stolen = Summary.of(100 * share for share in rounds.stolen)
+        text = f"the host gave {stolen.format(1)} % of the processors to others"
+        if rounds.left_out:
+            shares = ", ".join(f"{100 * s:.1f}" for s in rounds.left_out)
+            text += f"; left out are rounds with {shares} %"
+        print(text)
     result = {
         "benchmark": benchmark,
         **figures,
@@ -202,6 +221,7 @@ def print_result(
         "is_small": options.is_small,
         "rounds": rounds.values,
         "stolen": rounds.stolen,
+        "stolen_in_rounds_left_out": rounds.left_out,
         "machine": describe_machine(),
         "threads": threads,
         "versions": list_versions(packages),

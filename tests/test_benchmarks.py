@@ -1,5 +1,6 @@
 """What the benchmarks share, and that each of them can be started."""
 
+import itertools
 import json
 import re
 import shutil
@@ -117,24 +118,47 @@ def test_the_machine_is_described():
     )
 
 
-def test_what_a_host_takes_away_is_said(tmp_path, monkeypatch, capsys):
-    """On a busy host a figure is of what is left: 30 of 100 ticks are gone."""
+@pytest.fixture(name="steal")
+def _steal(tmp_path, monkeypatch):
+    """Lets the host take shares away, round by round; returns the rounds."""
     times = tmp_path / "stat"
     monkeypatch.setattr(machine, "CPU_TIMES", times)
 
-    def run(number):
-        used, stolen = 1_000 + 70 * number, 30 * number
-        times.write_text(f"cpu  {used} 0 5 900 80 0 2 {stolen} 7 0\ncpu0 1\n")
-        return {"seconds": 1.0}
+    def steal(*percents):
+        sums = [0, *itertools.accumulate(percents)]
 
-    run(WARM_UP)
-    rounds = measure.measure_in_turn({"ours": run}, 2)
+        def run(number):
+            stolen = sums[number + 1]
+            used = 1_000 + 100 * (number + 1) - stolen
+            times.write_text(f"cpu  {used} 0 5 900 80 0 2 {stolen} 7 0\ncpu0\n")
+            return {"seconds": float(number)}
+
+        run(WARM_UP)
+        return measure.measure_in_turn({"ours": run}, 2)
+
+    return steal
+
+
+def test_what_a_host_takes_away_is_said(steal, capsys):
+    """Rounds that it disturbed are run again, and left out."""
+    rounds = steal(30, 4, 40, 2)
+
     measure.print_result("any", {}, rounds, Options(), threads="all")
 
     line, result = capsys.readouterr().out.splitlines()
-    assert rounds.stolen == [0.3, 0.3]
-    assert "30.0 (30.0-30.0) %" in line
-    assert json.loads(result)["stolen"] == [0.3, 0.3]
+    assert rounds.of("ours", "seconds") == [1.0, 3.0]
+    assert rounds.stolen == [0.04, 0.02]
+    assert "3.0 (2.0-4.0) %" in line
+    assert "30.0, 40.0 %" in line
+    assert json.loads(result)["stolen"] == [0.04, 0.02]
+
+
+def test_on_a_busy_host_the_least_disturbed_rounds_count(steal):
+    """Twice as many as wanted are run, and no more."""
+    rounds = steal(30, 20, 40, 10, 0)
+
+    assert rounds.of("ours", "seconds") == [1.0, 3.0]
+    assert rounds.left_out == [0.3, 0.4]
 
 
 def test_elsewhere_nothing_is_known_of_a_host(tmp_path, monkeypatch):
