@@ -35,6 +35,7 @@ from embed.errors import StorageError
 from embed.memory import format_size
 from embed.sources import check_source
 from embed.sources import open_source
+from embed.sources.source import find_unknown_classes
 from embed.spec import CacheSpec
 from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
 from embed.storage.parts import require_part_size
@@ -166,6 +167,13 @@ def build_cache(
         console.say(
             f"Ignored, since they are no pictures: {len(source.ignored):,} "
             f"files, among them {', '.join(source.ignored[:NUM_NAMED])}."
+        )
+    if unknown := find_unknown_classes(source):
+        console.say(
+            f"Warning: all pictures of {len(unknown):,} of "
+            f"{len(source.class_names):,} classes fell to the test split, of "
+            f"{unknown[0]!r} for one. No head can learn these: add pictures "
+            "of them, or divide the pictures yourself, in train/ and test/."
         )
     spec = create_spec(request, source, backbone)
     most = max(split.num_images for split in spec.splits.values())

@@ -92,7 +92,7 @@ def find_or_train_run(
         given = find_labelled_cache(artifacts_dir, cache_path)
     wanted = given.fingerprint if given else None
     best = None if run_dir else _newest_best(artifacts_dir, wanted)
-    run_time = _newest_run_time(artifacts_dir, wanted)
+    run_time = 0 if run_dir else _newest_run_time(artifacts_dir, wanted)
     if given and not (run_dir or best or run_time):
         _refuse_winner(artifacts_dir, given)
     if best is None or best[1] < run_time:

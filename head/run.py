@@ -97,7 +97,7 @@ class Run:
 
         try:
             return keras.models.load_model(self.directory / HEAD)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # Keras and zipfile raise anything.
             raise self._unreadable(error) from error
 
     def views(self, *, is_averaged: bool) -> tuple[str, ...]:
@@ -165,6 +165,8 @@ def load_run(directory: Path) -> Run:
         MissingArtifactError: If there is none.
         PipelineError: If its record is unreadable.
     """
+    if directory.name in ("", ".."):  # Exports are called like their run.
+        directory = directory.resolve()
     path = directory / RECORD
     try:
         record = RunRecord.model_validate_json(path.read_text("utf-8"))
@@ -173,7 +175,7 @@ def load_run(directory: Path) -> Run:
             f"There is no run at {directory}. Expected: a folder with "
             f"{RECORD}. Make one with `{TRAIN_COMMAND}`."
         ) from error
-    except pydantic.ValidationError as error:
+    except (pydantic.ValidationError, UnicodeDecodeError) as error:
         raise PipelineError(
             f"The record {path} is no run of this version: {error}. Train it "
             f"again with `{TRAIN_COMMAND} --overwrite`."

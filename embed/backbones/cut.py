@@ -68,8 +68,8 @@ def cut_before(model: keras.Model, path: Sequence[Any]) -> keras.Model:
 def cut_before_classifier(model: keras.Model) -> tuple[keras.Model, str]:
     """Cuts a model where its features are, in front of the last dense layer.
 
-    Without a dense layer that is behind the last global pooling, and where
-    there is neither the model is what it was.
+    Without a dense layer that is behind the global pooling that all of it
+    passes, and where there is neither the model is what it was.
 
     Returns:
         The model of images to features, and the name of the last layer.
@@ -88,10 +88,10 @@ def cut_before_classifier(model: keras.Model) -> tuple[keras.Model, str]:
     if isinstance(layer, keras.layers.Dense):
         features = _input_of(model, layer)
     else:
-        pooled = [one for one in layers if isinstance(one, POOLINGS)]
-        if not pooled:
+        pooling = _find_pooling(model, layer)
+        if pooling is None:
             return model, layers[-1].name
-        features = _output_of(model, pooled[-1])
+        features = _output_of(model, pooling)
     history = getattr(features, "_keras_history", None)
     producer = history.operation if history else layer
     while isinstance(producer, TRANSPARENT[:1]):  # Silent when it is used.
@@ -144,6 +144,21 @@ def pool(features: Any, *, is_first_token: bool = False) -> tuple[Any, str]:
     if features.dtype != "float32":
         features = keras.ops.cast(features, "float32")
     return features, remark
+
+
+def _find_pooling(model: keras.Model, layer: Any) -> Any:
+    """Returns the global pooling that all passes on its way to a layer.
+
+    Those in the blocks of a network, which squeeze and excite, are on one of
+    two ways. `None` where there is no other.
+    """
+    while not isinstance(layer, POOLINGS):
+        try:
+            history = _input_of(model, layer)._keras_history
+        except BackboneError:  # Of several inputs, or the first one.
+            return None
+        layer = history.operation
+    return layer
 
 
 def _input_of(model: keras.Model, layer: Any) -> Any:

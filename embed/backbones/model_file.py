@@ -1,7 +1,7 @@
 """Any saved Keras model, a `.keras` or `.h5` file, less its classifier."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import keras
@@ -26,6 +26,16 @@ from embed.errors import BackboneError
 DEFAULT_RANGE, BYTES_RANGE = "0,1", "0,255"
 LARGEST_UNIT = 2.0  # A mean or deviation above it is not of pixels in [0, 1].
 SMALLEST_UNIT_SCALE = 0.1  # A scale below it is not for pixels in [0, 1].
+# Layers, by the start of their names, that leave the range of pixels as it is:
+# what changes pixels only in training, and what moves them.
+IDLE = (
+    "InputLayer",
+    "Random",
+    "Resizing",
+    "CenterCrop",
+    "Cropping2D",
+    "ZeroPadding2D",
+)
 
 
 def load_model_backbone(request: BackboneRequest, handle: Handle) -> Backbone:
@@ -103,20 +113,26 @@ def find_range(model: keras.Model) -> str | None:
     return None
 
 
-def _leading_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields the layers that pixels pass first, those of models inside too."""
+def _leading_layers(
+    model: keras.Model,
+) -> Generator[keras.layers.Layer, None, bool]:
+    """Yields the layers that pixels pass first, those of models inside too.
+
+    Returns:
+        Whether they pass the whole model so.
+    """
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _leading_layers(layer)
-            return
+            if not (yield from _leading_layers(layer)):
+                return False
+            continue
         yield layer
         is_scaling = isinstance(
             layer, keras.layers.Rescaling | keras.layers.Normalization
         )
-        # What changes pixels only in training comes before the scaling.
-        is_idle = type(layer).__name__.startswith(("InputLayer", "Random"))
-        if not (is_scaling or is_idle):
-            return
+        if not (is_scaling or type(layer).__name__.startswith(IDLE)):
+            return False
+    return True
 
 
 def _read(path: Path, handle: Handle) -> keras.Model:

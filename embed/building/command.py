@@ -111,7 +111,9 @@ def run_build_cache(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Images a call of the engine; default: what suits it."
+            min=1,
+            help="Images a call of the engine, 256 at most; default: what "
+            "suits it.",
         ),
     ] = None,
     engine: Annotated[

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-MOST_IMAGES = 256  # A batch for the smallest pictures: a whole block.
+MOST_IMAGES = 256  # A batch: a whole block; what is more would be padding.
 
 # Runs one batch, float32 `(batch_size, height, width, 3)`, to features.
 Stream = Callable[[np.ndarray], np.ndarray]
@@ -32,8 +32,8 @@ class Engine(abc.ABC):
 
     Args:
         backbone: What to run.
-        batch_size: Images a batch; a static shape is a third faster. Default:
-            as many as have `pixels_a_batch`.
+        batch_size: Images a batch, `MOST_IMAGES` at most; a static shape is a
+            third faster. Default: as many as have `pixels_a_batch`.
     """
 
     name: str
@@ -41,8 +41,10 @@ class Engine(abc.ABC):
 
     def __init__(self, backbone: Backbone, batch_size: int | None) -> None:
         height, width = backbone.image_size
-        self.batch_size = batch_size or _divide_evenly(
-            self.pixels_a_batch // (height * width)
+        self.batch_size = min(
+            batch_size
+            or _divide_evenly(self.pixels_a_batch // (height * width)),
+            MOST_IMAGES,
         )
         self.num_streams = 0  # Calls that run at the same time.
         self.input_shape = (self.batch_size, height, width, 3)

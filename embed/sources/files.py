@@ -21,6 +21,7 @@ from embed.decoding.formats import NUM_FIRST_BYTES
 from embed.decoding.formats import PICTURE_SUFFIXES
 from embed.decoding.formats import is_picture
 from embed.errors import SourceError
+from embed.sources.source import Picture
 
 # What systems leave in folders, beside all that starts with a dot.
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
@@ -148,6 +149,31 @@ def read_file(path: Path) -> bytes:
         return file.read()
 
 
+def read_picture(path: Path, folder: Path) -> Picture:
+    """Returns what a source answers of a file, with a problem where it is bad.
+
+    Args:
+        path: The file.
+        folder: What is there as long as its storage is.
+
+    Raises:
+        SourceError: If the storage fails, or the whole folder is gone.
+    """
+    try:
+        return Picture(read_file(path))
+    except UnfitFileError as error:
+        return Picture(b"", f"it cannot be read: {error}")
+    except OSError as error:
+        is_alone = error.errno in ERRORS_OF_ONE_FILE
+        if is_alone and _holds_anything(folder):
+            return Picture(b"", f"it cannot be read: {error.strerror}")
+        raise SourceError(
+            f"The picture {path} cannot be read: {error.strerror}. What is "
+            "finished is kept: put the folder back, or mend its storage, "
+            "and run the command again."
+        ) from error
+
+
 def path_order(name: str) -> str:
     """Returns by what names of files are sorted: `a/b` comes before `a.b`."""
     return name.replace("/", "\0")
@@ -245,3 +271,12 @@ def _open(path: Path) -> BinaryIO:
 
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _holds_anything(folder: Path) -> bool:
+    """Tells a folder from one that is gone, or that nothing is mounted on."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entries)
+    except OSError:
+        return False

@@ -10,12 +10,9 @@ import numpy as np
 
 from embed.decoding.formats import FORMATS
 from embed.errors import SourceError
-from embed.sources.files import ERRORS_OF_ONE_FILE
-from embed.sources.files import UnfitFileError
-from embed.sources.files import read_file
+from embed.sources.files import read_picture
 from embed.sources.files import stamp_of
 from embed.sources.label_list import require_label_list
-from embed.sources.layout import USUAL_NAMES
 from embed.sources.layout import Layout
 from embed.sources.layout import arrange_by_folder
 from embed.sources.layout import arrange_by_list
@@ -43,7 +40,8 @@ class FolderSource(Source):
         labels: List of the pictures with their labels.
         label_from: Without a list, what says the class: `folder`, the first
             folder; `name`, the name without its number; `none`: nothing.
-        split_names: What the splits are called there.
+        split_names: What the splits are called there, where that was said;
+            folders of other splits are left alone then.
     """
 
     def __init__(
@@ -52,7 +50,7 @@ class FolderSource(Source):
         *,
         labels: Path | None = None,
         label_from: str = "folder",
-        split_names: Mapping[str, str] = USUAL_NAMES,
+        split_names: Mapping[str, str] | None = None,
     ) -> None:
         require_folder(root)
         if labels is not None:
@@ -89,7 +87,7 @@ class FolderSource(Source):
         """
         for row in rows:
             path = self._folders[split] / self._ids[split][row]
-            yield self._read_one(split, path)
+            yield read_picture(path, self._folders[split])
 
     def stamps(self, split: str) -> np.ndarray:
         """Returns those of each file, of what a link leads to."""
@@ -101,21 +99,6 @@ class FolderSource(Source):
             except OSError:  # Reading says why.
                 continue
         return stamps
-
-    def _read_one(self, split: str, path: Path) -> Picture:
-        try:
-            return Picture(read_file(path))
-        except UnfitFileError as error:
-            return Picture(b"", f"it cannot be read: {error}")
-        except OSError as error:
-            is_alone = error.errno in ERRORS_OF_ONE_FILE
-            if is_alone and _holds_anything(self._folders[split]):
-                return Picture(b"", f"it cannot be read: {error.strerror}")
-            raise SourceError(
-                f"The picture {path} cannot be read: {error.strerror}. What is "
-                "finished is kept: put the folder back, or mend its storage, "
-                "and run the command again."
-            ) from error
 
 
 def check_request(request: SourceRequest) -> None:
@@ -156,7 +139,7 @@ def open_request(request: SourceRequest) -> FolderSource:
         Path(request.name),
         labels=Path(request.labels) if request.labels else None,
         label_from=request.label_from or "folder",
-        split_names=request.split_names,
+        split_names=request.given_split_names,
     )
 
 
@@ -172,15 +155,6 @@ def require_folder(root: Path) -> None:
             "train/<class>/ and test/<class>/, or <class>/. Give one with "
             "`--dataset folder:DIR`."
         )
-
-
-def _holds_anything(folder: Path) -> bool:
-    """Tells a folder from one that is gone, or that nothing is mounted on."""
-    try:
-        with os.scandir(folder) as entries:
-            return any(entries)
-    except OSError:
-        return False
 
 
 def _require_pictures(root: Path, layout: Layout) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from embed.sources.features import ID_FEATURES
 from embed.sources.features import choose_feature
 from embed.sources.features import choose_ids
-from embed.sources.files import read_file
+from embed.sources.files import read_picture
 from embed.sources.files import stamp_together
 from embed.sources.hf_loading import ask_hub
 from embed.sources.hf_loading import load
@@ -241,7 +241,4 @@ def _read_one(picture: Mapping[str, Any] | None) -> Picture:
     path = picture["path"] if picture else None
     if not path:
         return Picture(b"", "it is missing")
-    try:
-        return Picture(read_file(Path(path)))
-    except OSError as error:
-        return Picture(b"", f"it cannot be read: {error.strerror or error}")
+    return read_picture(Path(path), Path(path).parent)

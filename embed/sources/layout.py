@@ -25,8 +25,11 @@ from embed.sources.source import SPLITS
 from embed.sources.source import UNLABELLED
 from embed.sources.source import divide
 
-# What else may be called a split; validation is carved out of train.
-SPLIT_NAMES = frozenset({*SPLITS, "val", "valid", "validation"})
+# What else may be called a split, in small letters or capitals; validation is
+# carved out of train.
+SPLIT_NAMES = frozenset(
+    {*SPLITS, "training", "testing", "val", "valid", "validation"}
+)
 USUAL_NAMES = {split: split for split in SPLITS}
 # `Abyssinian_12`, `cat.12` and `dog (12)`, or `cat12`: of the first the class
 # may end in a digit.
@@ -52,12 +55,15 @@ class Layout:
     ignored: list[str]
 
 
-def arrange_by_folder(root: Path, split_names: Mapping[str, str]) -> Layout:
+def arrange_by_folder(
+    root: Path, split_names: Mapping[str, str] | None
+) -> Layout:
     """Takes the first folder below each split, or the root, as the class.
 
     Args:
         root: The folder.
-        split_names: What the folders of the splits are called.
+        split_names: What the folders of the splits are called, `None` where
+            nobody said.
 
     Raises:
         SourceError: If there are no pictures, or a class has none.
@@ -65,7 +71,9 @@ def arrange_by_folder(root: Path, split_names: Mapping[str, str]) -> Layout:
     return _arrange(root, split_names, _list_classes, _folder_of)
 
 
-def arrange_by_name(root: Path, split_names: Mapping[str, str]) -> Layout:
+def arrange_by_name(
+    root: Path, split_names: Mapping[str, str] | None
+) -> Layout:
     """Takes a picture's name without its number as the class.
 
     Raises:
@@ -87,19 +95,19 @@ def arrange_unlabelled(root: Path) -> Layout:
 
 
 def arrange_by_list(
-    root: Path, list_path: Path, split_names: Mapping[str, str]
+    root: Path, list_path: Path, split_names: Mapping[str, str] | None
 ) -> Layout:
     """Takes the pictures that a list names, sorted, with its labels.
 
     Args:
         root: What the paths in the list are relative to.
         list_path: A CSV or Parquet file.
-        split_names: What the list calls the splits.
+        split_names: What the list calls the splits, `None` where nobody said.
 
     Raises:
         SourceError: If the list or a picture cannot be had, or is not right.
     """
-    listed = read_label_list(list_path, split_names)
+    listed = read_label_list(list_path, split_names or USUAL_NAMES)
     gone = [
         i for i in listed.labels if not os.path.exists(os.path.join(root, i))
     ]
@@ -112,7 +120,7 @@ def arrange_by_list(
             "command again."
         )
     image_ids = listed.ids_by_split
-    if listed.labels and not image_ids and split_names != USUAL_NAMES:
+    if listed.labels and not image_ids and split_names is not None:
         raise SourceError(
             f"The list {list_path} has no column split. Expected: one that "
             f"says {' or '.join(split_names.values())}. Add it, or leave out "
@@ -135,11 +143,12 @@ def arrange_by_list(
 
 def _arrange(
     root: Path,
-    split_names: Mapping[str, str],
+    split_names: Mapping[str, str] | None,
     list_below: Callable[[Path], Names],
     class_of: Callable[[str], str],
 ) -> Layout:
-    is_given = _has_splits(root, split_names)
+    split_names, is_asked = split_names or USUAL_NAMES, split_names is not None
+    is_given = _has_splits(root, split_names, is_asked=is_asked)
     if is_given:
         folders = {split: root / name for split, name in split_names.items()}
         found = {split: list_below(path) for split, path in folders.items()}
@@ -169,24 +178,35 @@ def _divide(image_ids: list[str]) -> dict[str, list[str]]:
     }
 
 
-def _has_splits(root: Path, split_names: Mapping[str, str]) -> bool:
+def _has_splits(
+    root: Path, split_names: Mapping[str, str], *, is_asked: bool
+) -> bool:
     """Tells `train/` and `test/`, or as they are called, from classes.
+
+    Args:
+        root: The folder.
+        split_names: What the folders of the splits are called.
+        is_asked: Whether somebody said so.
 
     Raises:
         SourceError: If the folder is neither of the two.
     """
     wanted = set(split_names.values())
-    there = {entry.name for entry in scan(root) if is_folder(entry)}
-    there &= wanted | SPLIT_NAMES
-    if wanted <= there and split_names != USUAL_NAMES:
+    there = {
+        entry.name
+        for entry in scan(root)
+        if is_folder(entry)
+        and (entry.name in wanted or entry.name.lower() in SPLIT_NAMES)
+    }
+    if wanted <= there and is_asked:
         return True  # Others are left alone: these were asked for.
-    if there != wanted and (there or split_names != USUAL_NAMES):
+    if there != wanted and (there or is_asked):
         raise SourceError(
             f"The folder {root} is divided into {sorted(there)}. Expected: "
             f"{split_names['train']}/ and {split_names['test']}/, of which "
-            "validation is carved by itself, or one folder a class. Name its "
-            "folders with `--train-split` and `--test-split`, or rename them, "
-            "and run the command again."
+            "validation is carved by itself, or one folder a class. Name two "
+            "of them with `--train-split` and `--test-split`, and others are "
+            "left alone; or rename them, and run the command again."
         )
     return bool(there)
 

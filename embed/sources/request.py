@@ -52,6 +52,12 @@ class SourceRequest(pydantic.BaseModel, frozen=True, extra="forbid"):
         }
 
     @property
+    def given_split_names(self) -> dict[str, str] | None:
+        """The same, or `None` where neither was given."""
+        is_given = self.train_split or self.test_split
+        return self.split_names if is_given else None
+
+    @property
     def is_local(self) -> bool:
         """Whether the name is a path: of `hf:` what is there, or looks so."""
         if self.kind != "hf":

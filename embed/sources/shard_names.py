@@ -18,6 +18,8 @@ SUFFIX = ".tar"
 MAX_SHARDS = 1_000_000  # Of a pattern: more is a slip of the keys.
 BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(\d+)\.\.(\d+)")
+# In the name of a shard, where no class stands.
+SPLIT_WORDS = SPLIT_NAMES | {"dev", "eval", "evaluation"}
 
 
 def find_shards(pattern: str) -> list[Path]:
@@ -78,7 +80,7 @@ def split_shards(
         SourceError: If the names say something else.
     """
     split_of_word = {name.lower(): s for s, name in split_names.items()}
-    known = SPLIT_NAMES | split_of_word.keys()
+    known = SPLIT_WORDS | split_of_word.keys()
     words = [known & _words(name, split_of_word) for name in names]
     there = set[str]().union(*words)
     if split_names == USUAL_NAMES and there <= {"train"}:

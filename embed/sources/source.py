@@ -152,6 +152,14 @@ def divide(image_ids: Sequence[str]) -> dict[str, np.ndarray]:
     return {"train": np.flatnonzero(~in_test), "test": np.flatnonzero(in_test)}
 
 
+def find_unknown_classes(source: Source) -> list[str]:
+    """Returns the classes to test on of which no picture is to train on."""
+    if UNLABELLED in source.splits:
+        return []
+    train, test = (np.unique(source.splits[s].labels) for s in SPLITS)
+    return [source.class_names[n] for n in np.setdiff1d(test, train).tolist()]
+
+
 def require_known_classes(source: Source) -> None:
     """Refuses splits, as they were given, that no head could learn.
 
@@ -159,10 +167,8 @@ def require_known_classes(source: Source) -> None:
         SourceError: If pictures to test on are of a class that has none to
             train on.
     """
-    train, test = (np.unique(source.splits[s].labels) for s in SPLITS)
-    unknown = np.setdiff1d(test, train).tolist()
-    if unknown:
-        names = [source.class_names[label] for label in unknown]
+    names = find_unknown_classes(source)
+    if names:
         raise SourceError(
             f"The train split of {source.name} has no pictures of "
             f"{_count(len(names), 'class')} that the test split has, "

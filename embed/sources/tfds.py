@@ -196,13 +196,20 @@ def find_builder(name: str, data_dir: str | None) -> Any:
 
     try:
         return tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.DatasetNotFoundError, ValueError, ImportError) as error:
+    except (
+        tfds.core.DatasetNotFoundError,
+        ValueError,
+        ImportError,
+        AssertionError,  # Of a version that there is not.
+    ) as error:
+        reason, *_ = str(error).strip().splitlines() or [repr(error)]
         raise SourceError(
             f"TensorFlow Datasets knows no dataset {name!r}"
             f"{f', and {data_dir} holds none' if data_dir else ''}. Expected: "
             "a name of its catalogue, or of a prepared dataset below "
-            "`--data-dir`. Check the spelling, give `--data-dir DIR`, or use "
-            "`--dataset folder:DIR` or `--preset digits`."
+            f"`--data-dir`. Received: {reason.rstrip('.')}. Check the "
+            "spelling, give `--data-dir DIR`, or use `--dataset folder:DIR` "
+            "or `--preset digits`."
         ) from error
 
 

@@ -13,6 +13,8 @@ from head.exporting.full_model import PROBABILITIES
 from head.exporting.pixels import needs_pictures
 
 LABELS, PREPROCESSING, CARD = "labels.txt", "preprocessing.json", "README.md"
+MADE_WITH = "made_with"  # Of the preprocessing: which backbone is inside.
+OF_BACKBONE = ("backbone", "weights_digest")  # Fields of a cache's spec.
 
 
 def format_labels(class_names: tuple[str, ...]) -> str:
@@ -75,5 +77,6 @@ def describe_preprocessing(
             "order": LABELS,
         },
         "calibration_temperature": temperature,
+        MADE_WITH: {name: getattr(spec, name) for name in OF_BACKBONE},
     }
     return json.dumps(fields, indent=2) + "\n"

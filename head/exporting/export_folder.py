@@ -20,6 +20,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from embed.errors import StorageError
 from head.exporting.formats import FORMATS
 from head.exporting.formats import Format
 
@@ -52,6 +53,9 @@ def keep_others(
 
     Returns:
         By format what the old `parity.json` says of it.
+
+    Raises:
+        StorageError: If one cannot be copied.
     """
     try:
         record = json.loads((directory / PARITY).read_text("utf-8"))
@@ -65,8 +69,16 @@ def keep_others(
             and all(path.exists() for path in old)
             and record[name].get("head_digest", head_digest) == head_digest
         ):
-            for path in old:
-                copy = shutil.copytree if path.is_dir() else shutil.copy2
-                copy(path, part / path.name)
+            try:
+                for path in old:
+                    copy = shutil.copytree if path.is_dir() else shutil.copy2
+                    copy(path, part / path.name)
+            except shutil.Error as error:
+                (_, _, reason), *_ = error.args[0]
+                raise StorageError(
+                    f"The earlier {name} export in {directory} cannot be kept: "
+                    f"{reason}. Make room on the disk, and run the command "
+                    "again."
+                ) from error
             kept[name] = record[name]
     return kept

@@ -32,6 +32,7 @@ import numpy as np
 
 PIXELS, ENCODED = b"pixels", b"encoded"
 HEADSTART = ("embed", "head", "tune")
+DOCUMENTS = ("labels.txt", "preprocessing.json", "README.md")
 LENGTH = struct.Struct("<Q")
 
 Pictures = np.ndarray | list[bytes]
@@ -56,8 +57,8 @@ def open_saved_model(path: Path) -> tuple[Documents, Answer]:
             found = serve(images=tf.constant(pictures))
         return [found[name].numpy() for name in ("logits", "probabilities")]
 
-    assets = sorted((path / "assets").iterdir())
-    return {file.name: file.read_text("utf-8") for file in assets}, answer
+    files = [path / "assets" / name for name in DOCUMENTS]  # Of ours, not all.
+    return {f.name: f.read_text("utf-8") for f in files if f.is_file()}, answer
 
 
 def open_keras(path: Path) -> tuple[Documents, Answer]:
@@ -198,7 +199,7 @@ def _read_attached(path: Path) -> Documents:
         return {
             name: archive.read(name).decode()
             for name in archive.namelist()
-            if name in ("labels.txt", "preprocessing.json", "README.md")
+            if name in DOCUMENTS
         }
 
 

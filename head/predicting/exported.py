@@ -5,7 +5,9 @@ gone.
 """
 
 import dataclasses
+import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from embed.artifacts import MODELS
@@ -19,8 +21,10 @@ from embed.cache import open_cache
 from embed.errors import MissingArtifactError
 from embed.errors import PipelineError
 from embed.errors import StaleCacheError
+from head.exporting.documents import LABELS
+from head.exporting.documents import MADE_WITH
+from head.exporting.documents import PREPROCESSING
 from head.exporting.export import KERAS_MODEL
-from head.exporting.export import LABELS
 from head.exporting.export import PARITY
 from head.exporting.export import SAVED_MODEL
 from head.predicting.cached import has_features_of
@@ -42,11 +46,14 @@ class ExportedModel:
         path: As it was named, or the folder in which it was found.
         file: The `.keras` file, or the folder of the SavedModel.
         class_names: Names in the order of its logits.
+        made_with: What its cache says of the backbone, by field; empty of
+            exports that do not know.
     """
 
     path: Path
     file: Path
     class_names: tuple[str, ...]
+    made_with: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def has_features(self) -> bool:
@@ -110,6 +117,13 @@ class ExportedModel:
                 "Name the cache with `--cache PATH`, or its folder with "
                 "`--artifacts DIR`."
             )
+        received = {name: getattr(cache.spec, name) for name in self.made_with}
+        if run is None and received != self.made_with:
+            raise StaleCacheError(
+                f"The model {self.path} was made on another cache than "
+                f"{cache.path}. Expected: {dict(self.made_with)}. Received: "
+                f"{received}. Name the right one with `--cache PATH`."
+            )
         if not cache.spec.is_labelled:
             if run is not None and not has_features_of(cache, run):
                 made_on = run.record.cache_spec
@@ -154,9 +168,16 @@ def find_model(artifacts_dir: Path, model_path: Path | None) -> ExportedModel:
     """
     if model_path is not None:
         return _open(model_path)
-    for path in newest_first(artifacts_dir, f"{MODELS}/*/{PARITY}"):
+    exports = [*newest_first(artifacts_dir, f"{MODELS}/*/{PARITY}")]
+    for path in exports:
         if _find_file(path.parent) is not None:
             return _open(path.parent)
+    if exports:
+        raise MissingArtifactError(
+            f"The model {exports[0].parent} was exported to other formats "
+            f"alone. Expected: {KERAS_MODEL} or {SAVED_MODEL} in it. Add one "
+            f"with `{EXPORT_COMMAND} --format keras`."
+        )
     raise MissingArtifactError(
         f"There is no exported model in {artifacts_dir / MODELS}. Export one "
         f"with `{EXPORT_COMMAND}`, or name one with `--model PATH`."
@@ -173,14 +194,17 @@ def _open(path: Path) -> ExportedModel:
             "name another with `--model PATH`."
         )
     # What is inside has moved with the model, wherever it was taken.
-    labels = _read_inside(file) or _read(file.parent / LABELS)
+    labels = _read_inside(file, LABELS) or _read(file.parent / LABELS)
     if not labels:
         raise MissingArtifactError(
             f"The model {path} has no names for its classes. Expected: "
             f"{file.parent / LABELS}. Put it there, or export the model again "
             f"with `{EXPORT_COMMAND}`."
         )
-    return ExportedModel(path, file, tuple(labels.splitlines()))
+    made_with = json.loads(_read_inside(file, PREPROCESSING) or "{}").get(
+        MADE_WITH, {}
+    )
+    return ExportedModel(path, file, tuple(labels.splitlines()), made_with)
 
 
 def _find_file(path: Path) -> Path | None:
@@ -195,13 +219,13 @@ def _find_file(path: Path) -> Path | None:
     return None
 
 
-def _read_inside(file: Path) -> str:
-    """Returns the labels in a model itself, `""` where it has none."""
+def _read_inside(file: Path, document: str) -> str:
+    """Returns a document in a model itself, `""` where it has none."""
     if file.is_dir():
-        return _read(file / "assets" / LABELS)
+        return _read(file / "assets" / document)
     try:
         with zipfile.ZipFile(file) as archive:
-            return archive.read(LABELS).decode()
+            return archive.read(document).decode()
     except (KeyError, OSError, zipfile.BadZipFile):  # Loading says more.
         return ""
 

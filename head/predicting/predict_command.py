@@ -71,7 +71,9 @@ def run_predict(
         bool,
         typer.Option(
             "--json-lines",
-            help="Print a JSON object a picture, as soon as it is answered.",
+            help="Print a JSON object a picture, as soon as it is answered. "
+            "Some dozens of pictures are decoded ahead: from a program that "
+            "waits for each answer use the model itself.",
         ),
     ] = False,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,

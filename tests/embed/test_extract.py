@@ -52,6 +52,26 @@ def test_a_build_leaves_one_cache_and_its_stamps(build, caches_dir):
     assert result.views_per_second > 0
 
 
+def test_classes_without_a_picture_to_train_on_are_told(build, tmp_path, capfd):
+    """Of classes of two pictures the hash sends some wholly to test."""
+    for number in range(100):
+        folder = tmp_path / "classes" / f"class-{number:02}"
+        folder.mkdir(parents=True)
+        for name in "ab":
+            colour = (number, 90, 80)
+            Image.new("RGB", (9, 9), colour).save(folder / f"{name}.png")
+    source = SourceRequest(dataset=f"folder:{tmp_path / 'classes'}")
+
+    cache = build(source=source, console=Console()).cache
+
+    train, test = (cache.take(Selection(s)).labels for s in ("train", "test"))
+    unknown = sorted({*test} - {*train})
+    assert unknown
+    said = capfd.readouterr().err
+    assert f"all pictures of {len(unknown)} of 100 classes" in said
+    assert f"'class-{unknown[0]:02}'" in said
+
+
 def test_rows_are_aligned_with_the_source(build, picture_folder):
     """Row by row: the id, its class and the features of its colour."""
     rows = build().cache.take(Selection("test"))

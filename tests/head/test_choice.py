@@ -2,19 +2,24 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
 import pytest
 
 from embed.console import Console
 from embed.errors import MissingArtifactError
+from embed.errors import PipelineError
 from embed.errors import StaleCacheError
 from embed.extract import build_cache
 from embed.spec import SplitSpec
 from head.choice import choose_spec
 from head.choice import find_or_train_run
 from head.refit import train_run
+from head.run import load_run
 from head.spec import HeadSpec
 from head.spec import format_best
+
+QUIET = Console(is_quiet=True)
 
 
 def write_best(artifacts_dir, name, spec, *, age_seconds=0):
@@ -116,7 +121,7 @@ def test_export_trains_a_winner_newer_than_the_last_run(
     write_best(artifacts_dir, "fits", winner)
 
     run, cache = find_or_train_run(
-        artifacts_dir, None, None, seed=3, console=Console(is_quiet=True)
+        artifacts_dir, None, None, seed=3, console=QUIET
     )
 
     assert (run.record.spec, run.record.seed) == (winner, 3)
@@ -132,19 +137,63 @@ def test_export_takes_a_run_newer_than_the_last_winner(
         tiny_cache, HeadSpec(epochs=1), seed=0, artifacts_dir=artifacts_dir
     )
 
-    run, _ = find_or_train_run(
-        artifacts_dir, None, None, seed=0, console=Console(is_quiet=True)
-    )
+    run, _ = find_or_train_run(artifacts_dir, None, None, seed=0, console=QUIET)
 
     assert run.directory == last.directory
+
+
+def test_a_run_that_is_named_does_not_depend_on_others(
+    tiny_cache, artifacts_dir
+):
+    """One of another version beside it is nobody's business."""
+    run = train_run(
+        tiny_cache, HeadSpec(epochs=1), seed=0, artifacts_dir=artifacts_dir
+    )
+    other = run.directory.parent / "other"
+    other.mkdir()
+    (other / "run.json").write_bytes(b"\xff\xfe{}")
+
+    found, _ = find_or_train_run(
+        artifacts_dir, run.directory, None, seed=0, console=QUIET
+    )
+
+    assert found == run
+    with pytest.raises(PipelineError, match="no run of this version"):
+        find_or_train_run(artifacts_dir, other, None, seed=0, console=QUIET)
+
+
+def test_a_run_that_is_named_from_inside_has_its_name(
+    tiny_cache, artifacts_dir, monkeypatch
+):
+    """`--run .` is called like its folder, as its export is."""
+    run = train_run(
+        tiny_cache, HeadSpec(epochs=1), seed=0, artifacts_dir=artifacts_dir
+    )
+    inside = run.directory / "plots"
+    inside.mkdir()
+
+    for folder, path in ((run.directory, "."), (inside, "..")):
+        monkeypatch.chdir(folder)
+        assert load_run(Path(path)).directory.name == run.directory.name
+
+
+def test_a_damaged_head_is_one_error(tiny_cache, artifacts_dir):
+    """Whatever Keras and zipfile raise of it."""
+    run = train_run(
+        tiny_cache, HeadSpec(epochs=1), seed=0, artifacts_dir=artifacts_dir
+    )
+    data = bytearray((run.directory / "head.keras").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (run.directory / "head.keras").write_bytes(data)
+
+    with pytest.raises(MissingArtifactError, match="--overwrite"):
+        run.load_head()
 
 
 def test_nothing_to_export_names_the_next_command(tmp_path):
     """An empty folder is an error, not a traceback."""
     with pytest.raises(MissingArtifactError, match="python -m head train"):
-        find_or_train_run(
-            tmp_path, None, None, seed=0, console=Console(is_quiet=True)
-        )
+        find_or_train_run(tmp_path, None, None, seed=0, console=QUIET)
 
 
 def test_with_a_cache_the_runs_of_others_do_not_count(
@@ -163,7 +212,7 @@ def test_with_a_cache_the_runs_of_others_do_not_count(
         None,
         tiny_cache.path,
         seed=None,
-        console=Console(is_quiet=True),
+        console=QUIET,
     )
 
     assert run.record.spec == winner
@@ -186,7 +235,7 @@ def test_a_winner_of_another_cache_is_refused_by_field(
             None,
             plain.path,
             seed=None,
-            console=Console(is_quiet=True),
+            console=QUIET,
         )
 
 
@@ -195,8 +244,6 @@ def test_a_seed_that_is_asked_for_is_exported(tiny_cache, artifacts_dir):
     spec = HeadSpec(epochs=1)
     train_run(tiny_cache, spec, seed=0, artifacts_dir=artifacts_dir)
 
-    run, _ = find_or_train_run(
-        artifacts_dir, None, None, seed=1, console=Console(is_quiet=True)
-    )
+    run, _ = find_or_train_run(artifacts_dir, None, None, seed=1, console=QUIET)
 
     assert (run.record.spec, run.record.seed) == (spec, 1)

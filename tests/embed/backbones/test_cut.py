@@ -64,6 +64,24 @@ def test_other_ends_of_a_model(layers, expected):
     assert cut_before_classifier(model)[1] == expected
 
 
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_a_pooling_that_squeezes_a_block_is_not_the_end(is_inside):
+    """Without a classifier the last map is what is pooled, as it should be."""
+    images = keras.Input((*SIZE, 3))
+    x = Layers.Conv2D(4, 3)(images)
+    squeezed = Layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+    x = Layers.Multiply()([x, Layers.Conv2D(4, 1)(squeezed)])
+    model = keras.Model(images, Layers.Conv2D(8, 1, name="last")(x))
+    if is_inside:
+        layers = [model, Layers.Flatten(), Layers.Dropout(0.5, name="end")]
+        model = keras.Sequential([keras.Input((*SIZE, 3)), *layers])
+
+    cut, name = cut_before_classifier(model)
+
+    assert cut is model
+    assert name == ("end" if is_inside else "last")
+
+
 def test_a_classifier_inside_a_model_is_found():
     """A saved model may hold the whole classifier as a layer."""
     inner, images = classifier(), draw_images()

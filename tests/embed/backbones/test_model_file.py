@@ -78,6 +78,21 @@ def test_the_place_of_a_file_changes_nothing(tmp_path):
         ([Layers.Rescaling(1.0, offset=-127.0)], "0,255"),
         ([Layers.Rescaling(2.0, offset=-1)], "0,1"),
         ([Layers.RandomFlip(), Layers.Rescaling(1 / 255)], "0,255"),
+        ([Layers.Resizing(*SIZE), Layers.Rescaling(1 / 255)], "0,255"),
+        (
+            [
+                keras.Sequential([Layers.RandomFlip(), Layers.RandomZoom(0.1)]),
+                Layers.Rescaling(1 / 255),
+            ],
+            "0,255",
+        ),
+        (
+            [
+                keras.Sequential([Layers.RandomFlip(), Layers.Conv2D(3, 1)]),
+                Layers.Rescaling(1 / 255),
+            ],
+            None,
+        ),
         ([Layers.Conv2D(3, 1), Layers.Rescaling(1 / 255)], None),
         ([adapted(120.0, 3600.0)], "0,255"),
         ([adapted(0.45, 0.05)], "0,1"),

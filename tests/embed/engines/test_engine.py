@@ -50,11 +50,12 @@ def test_a_batch_of_tiny_images_has_an_end():
     assert engine.batch_size == 256
 
 
-def test_a_batch_size_that_is_given_is_taken(tiny_backbone):
-    """Whatever would suit the engine."""
-    engine = StubEngine(tiny_backbone, corners, batch_size=7)
+@pytest.mark.parametrize(("given", "taken"), [(7, 7), (1024, 256)])
+def test_a_batch_size_that_is_given_is_taken(tiny_backbone, given, taken):
+    """Whatever would suit the engine; more than a block would be padding."""
+    engine = StubEngine(tiny_backbone, corners, batch_size=given)
 
-    assert engine.batch_size == 7
+    assert engine.batch_size == taken
 
 
 @pytest.mark.parametrize("num_images", [0, 1, 3, 4, 5, 8, 11])

@@ -209,6 +209,32 @@ def test_folders_of_splits_may_have_other_names(picture_folder):
         FolderSource(picture_folder, split_names={**names, "train": "all"})
 
 
+def test_folders_that_were_named_are_taken_and_others_left_alone(
+    picture_folder,
+):
+    """Beside `val`, `train` and `test` have to be asked for."""
+    shutil.copytree(picture_folder / "test", picture_folder / "val")
+    dataset = f"folder:{picture_folder}"
+
+    with pytest.raises(SourceError, match="others are left alone"):
+        open_source(SourceRequest(dataset=dataset))
+    source = open_source(SourceRequest(dataset=dataset, test_split="test"))
+
+    assert len(source.splits["test"].image_ids) == 12
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("Train", "Test"), ("training", "testing")]
+)
+def test_splits_by_other_names_are_no_classes(picture_folder, train, test):
+    """In capitals or at length they are what they say."""
+    (picture_folder / "train").rename(picture_folder / train)
+    (picture_folder / "test").rename(picture_folder / test)
+
+    with pytest.raises(SourceError, match="`--train-split` and `--test-split`"):
+        FolderSource(picture_folder)
+
+
 def test_pictures_without_labels(picture_folder):
     """All pictures at any depth make one split, without classes."""
     (picture_folder / "notes.txt").write_text("none")

@@ -104,6 +104,19 @@ def test_images_may_be_files(picture_folder, tmp_path):
     assert second.problem == "it cannot be read: No such file or directory"
 
 
+def test_files_that_are_all_gone_are_no_bad_pictures(picture_folder, tmp_path):
+    """Storage that goes away ends the build, as of a folder."""
+    source = open_source(
+        SourceRequest(
+            dataset=f"hf:{picture_folder}", data_dir=str(tmp_path / "data")
+        )
+    )
+    picture_folder.rename(tmp_path / "away")
+
+    with pytest.raises(SourceError, match="put the folder back"):
+        list(source.read("test", [0, 1]))
+
+
 def test_an_image_may_be_missing(save):
     """It is a problem of its row, and shifts no other."""
     image = datasets.Image()

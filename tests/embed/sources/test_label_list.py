@@ -53,9 +53,7 @@ def test_without_splits_the_hash_decides(write, tmp_path):
     lines = [f"{name},{'ab'[n % 2]}\n" for n, name in enumerate(names)]
 
     layouts = [
-        arrange_by_list(
-            tmp_path, write("path,label\n" + "".join(some)), USUAL_NAMES
-        )
+        arrange_by_list(tmp_path, write("path,label\n" + "".join(some)), None)
         for some in (lines, lines[::-1])
     ]
 
@@ -82,7 +80,7 @@ def test_other_pictures_are_left_alone(write, tmp_path):
     layout = arrange_by_list(
         tmp_path,
         write("path,label,split\n1.jpg,a,train\n2.jpg,b,test\n"),
-        USUAL_NAMES,
+        None,
     )
 
     assert layout.image_ids == {"train": ["1.jpg"], "test": ["2.jpg"]}

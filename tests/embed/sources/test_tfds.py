@@ -257,7 +257,7 @@ def test_version_may_be_named(data_dir):
 
 @pytest.mark.parametrize("function", [open_source, check_source])
 @pytest.mark.parametrize(
-    "name", ["no_such_set", "no such set", "a:b:c", "../x"]
+    "name", ["no_such_set", "no such set", "a:b:c", "../x", "mnist:9.9.9"]
 )
 def test_unknown_dataset(tmp_path, monkeypatch, function, name):
     """A misspelt name ends in seconds, with the ways out."""

@@ -199,7 +199,14 @@ def test_words_of_names_say_the_split(names, expected):
 
 @pytest.mark.parametrize(
     "names",
-    [["train-1", "val-1"], ["train-1", "test-1", "3"], ["val-1"]],
+    [
+        ["train-1", "val-1"],
+        ["train-1", "test-1", "3"],
+        ["val-1"],
+        ["train-1", "eval-1"],
+        ["train-1", "testing-1"],
+        ["train-1", "dev-1"],
+    ],
 )
 def test_unclear_splits_are_refused(names):
     """No shard is taken for what it is not, or left out."""

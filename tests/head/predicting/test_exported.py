@@ -148,15 +148,24 @@ def test_without_its_run_the_cache_must_be_named(copy, tiny_export, tmp_path):
 def test_the_cache_of_another_model_is_refused(
     tiny_export, copy, draw_cache, tmp_path
 ):
-    """By its run, field by field; without it, by the names of the classes."""
+    """By its run, field by field; without it, by backbone and classes."""
+    spec = tiny_export.cache.spec
+    same = {"backbone": spec.backbone, "weights_digest": spec.weights_digest}
     other = draw_cache(tmp_path / "other.h5")
-    of_others = draw_cache(tmp_path / "a.h5", class_names=("a", "b", "c"))
+    of_others = draw_cache(
+        tmp_path / "a.h5", class_names=("a", "b", "c"), **same
+    )
     model = find_model(tmp_path, tiny_export.model)
+    alone = [find_model(tmp_path, copy)]
+    alone += [find_model(tmp_path, copy / "saved_model")]
 
     with pytest.raises(StaleCacheError, match="weights_digest"):
         model.find_cache(tmp_path, other.path)
-    with pytest.raises(StaleCacheError, match="Received: a, b, c"):
-        find_model(tmp_path, copy).find_cache(tmp_path, of_others.path)
+    for model in alone:
+        with pytest.raises(StaleCacheError, match="weights_digest"):
+            model.find_cache(tmp_path, other.path)
+        with pytest.raises(StaleCacheError, match="Received: a, b, c"):
+            model.find_cache(tmp_path, of_others.path)
 
 
 def test_no_model_is_an_error_with_the_command(tmp_path):
@@ -165,6 +174,15 @@ def test_no_model_is_an_error_with_the_command(tmp_path):
         find_model(tmp_path, None)
     with pytest.raises(MissingArtifactError, match="export-full-model"):
         find_model(tmp_path, tmp_path)
+
+
+def test_a_model_in_other_formats_alone_is_named(copy):
+    """It is there, and what it lacks can be added."""
+    (copy / "model.keras").unlink()
+    shutil.rmtree(copy / "saved_model")
+
+    with pytest.raises(MissingArtifactError, match=r"copy .*--format keras"):
+        find_model(copy.parent.parent, None)
 
 
 def test_a_model_without_names_is_refused(copy):
