@@ -59,8 +59,9 @@ def draw_cache(path: Path, num_images: int) -> FeatureCache:
     labels = np.arange(num_images, dtype=np.int32) * NUM_CLASSES // num_images
     image_ids = tuple(f"{number}.jpg" for number in range(num_images))
     source = SourceRequest(dataset="tfds:drawn")
+    image_size = 224, 224
     backbone = BackboneRequest(
-        handle="keras:MobileNetV2?alpha=1.4", image_size=(224, 224)
+        handle="keras:MobileNetV2?alpha=1.4", image_size=image_size
     )
     split = SplitSpec(
         num_images=num_images, digest=digest_rows(list(image_ids), labels)
@@ -74,7 +75,7 @@ def draw_cache(path: Path, num_images: int) -> FeatureCache:
             splits={"train": split},
             backbone=backbone.handle,
             weights_digest="0" * 64,
-            image_size=backbone.image_size,
+            image_size=image_size,
             views=("plain", "flip"),
         ),
         provenance=Provenance(

@@ -243,8 +243,8 @@ def describe_plan(plan: Plan, rates: Rates, times: Times) -> dict[str, str]:
         for dtype in FEATURE_BYTES
     }
     at_once = plan.num_lanes * of_build * row_bytes(NUM_VIEWS, DTYPE) / TERA
-    lost_seconds = fleet.num_workers * fleet.num_machines * plan.num_lanes
-    lost_seconds *= work.units_at_once * work.block_seconds
+    num_lost = fleet.num_workers * fleet.num_machines * plan.num_lanes
+    lost_seconds = num_lost * work.units_at_once * work.block_seconds
     lost_seconds /= fleet.most_processors
     num_failures = plan.num_machines * hours * FAILURES[1] / 1_000
     used = f"{processors * hours:,.1f}"

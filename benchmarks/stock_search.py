@@ -35,7 +35,7 @@ SEED = 1  # Of weights and order.
 OBJECTIVE = "val_accuracy"
 
 
-class HyperHead(keras_tuner.HyperModel):  # type: ignore[misc]
+class HyperHead(keras_tuner.HyperModel):
     """A head whose spec a trial suggests.
 
     Args:

@@ -151,7 +151,9 @@ def _answer(
     two = compute(_take_views(train), _take_views(val))
     of_all = compute(train, val)
     split = split_train(train.image_ids)
-    part, other = train.take(split.train.rows), train.take(split.val.rows)
+    part, other = (
+        train.take(np.asarray(of.rows)) for of in (split.train, split.val)
+    )
     chosen = choose_views(compute(part, other), other.labels, names)
     columns = [names.index(name) for name in chosen]
     return {
