@@ -1,13 +1,16 @@
 """The pictures that a command is told: files, folders, globs and stdin."""
 
 import glob
-import itertools
+import io
 import os
+import select
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO
+from typing import overload
 
 from embed.errors import SourceError
 from embed.reading import PictureFile
@@ -20,11 +23,58 @@ WAYS = (
 )
 DIGEST_BYTES = 16  # Of a path: what a million of them take is 0.1 GB.
 Part = list[PictureFile] | None  # None stands for stdin.
+PAUSE = None  # Stands for a moment in which no line came.
+PAUSE_SECONDS = 0.05
+CHUNK_BYTES = 65_536  # What a pipe holds.
+
+
+def read_lines(stream: BinaryIO) -> Iterator[bytes | None]:
+    """Yields the lines of a stream, and `PAUSE` where the next takes a moment.
+
+    Whoever writes the lines may be waiting for an answer then. Of what is no
+    file or pipe all lines come without pauses.
+
+    Args:
+        stream: Of which nothing was read before.
+    """
+    try:
+        place = stream.fileno()
+    except io.UnsupportedOperation:
+        yield from stream
+        return
+    rest, is_paused = b"", True
+    while True:
+        is_ready, _, _ = select.select(
+            [place], [], [], None if is_paused else PAUSE_SECONDS
+        )
+        is_paused = not is_ready
+        if is_paused:
+            yield PAUSE
+            continue
+        chunk = os.read(place, CHUNK_BYTES)
+        if not chunk:
+            break
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+@overload
+def list_inputs(
+    arguments: Sequence[str], lines: Iterable[bytes]
+) -> Iterator[PictureFile]: ...
+
+
+@overload
+def list_inputs(
+    arguments: Sequence[str], lines: Iterable[bytes | None]
+) -> Iterator[PictureFile | None]: ...
 
 
 def list_inputs(
-    arguments: Sequence[str], lines: Iterable[bytes]
-) -> Iterator[PictureFile]:
+    arguments: Sequence[str], lines: Iterable[bytes | None]
+) -> Iterator[PictureFile | None]:
     """Returns what the arguments name, each file once, in their order.
 
     A folder stands for all pictures below it, sorted. What is wrong with an
@@ -34,6 +84,9 @@ def list_inputs(
     Args:
         arguments: What stands on the command line.
         lines: Of stdin, of which no more is read than is asked for.
+
+    Returns:
+        The files, and `PAUSE` where the lines have it.
 
     Raises:
         SourceError: If an argument names no picture.
@@ -88,14 +141,17 @@ def _files_below(folder: str) -> list[PictureFile]:
 
 
 def _join(
-    parts: Iterable[Part], lines: Iterable[bytes]
-) -> Iterator[PictureFile]:
+    parts: Iterable[Part], lines: Iterable[bytes | None]
+) -> Iterator[PictureFile | None]:
     for part in parts:
-        if part is None:
-            named = map(_expand_line, lines)
-            yield from itertools.chain.from_iterable(named)
-        else:
+        if part is not None:
             yield from part
+            continue
+        for line in lines:
+            if line is PAUSE:
+                yield PAUSE
+            else:
+                yield from _expand_line(line)
 
 
 def _expand_line(line: bytes) -> list[PictureFile]:
@@ -111,10 +167,15 @@ def _expand_line(line: bytes) -> list[PictureFile]:
         return [PictureFile(path, problem=str(error))]
 
 
-def _once(files: Iterable[PictureFile]) -> Iterator[PictureFile]:
+def _once(
+    files: Iterable[PictureFile | None],
+) -> Iterator[PictureFile | None]:
     """Leaves out what was there before: of paths only digests are kept."""
     seen: set[bytes] = set()
     for file in files:
+        if file is PAUSE:
+            yield PAUSE
+            continue
         place = os.fsencode(Path(file.path).absolute())
         digest = blake2b(place, digest_size=DIGEST_BYTES).digest()
         if digest not in seen:

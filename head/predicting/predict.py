@@ -3,15 +3,15 @@
     read and decode (a thread a core) -> model (a thread a stream) -> neighbours
 
 Each stage works ahead of the next, a bounded amount, and answers come in the
-order of the files. A few pictures are run on the model as it was loaded: for
-them an engine would take longer to convert than it saves.
+order of the files. Where the next file is a while in coming, what is there is
+answered first. A few pictures are run on the model as it was loaded: for them
+an engine would take longer to convert than it saves.
 """
 
 import dataclasses
 import functools
 import itertools
 import time
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from embed.ahead import map_ahead
-from embed.backbones import Backbone
 from embed.console import Console
 from embed.devices import prepare_devices
 from embed.engines import Engine
 from embed.engines import list_candidates
-from embed.engines.choice import choose_engine
-from embed.errors import EngineError
 from embed.errors import StaleCacheError
 from embed.images import DEFAULT_MAX_PIXELS
 from embed.images import ImageDecoder
@@ -40,12 +37,11 @@ from head.predicting.exported import ExportedModel
 from head.predicting.loaded_model import LoadedModel
 from head.predicting.neighbours import TrainingPictures
 from head.predicting.prediction import Prediction
+from head.predicting.start import start_engine
 
 # MobileNetV2 at 224 px: 0.4 s and 40 ms a picture as it was loaded, 1.5 s to
 # convert and 4 ms on LiteRT. So many take the same time both ways.
 NUM_FEW = 32
-NUM_CHECKED = 8  # Pictures, on which an engine must agree with the model.
-TOLERANCE = 1e-4  # Of the largest answer; engines differ by a tenth of it.
 BATCHES_AHEAD = 2  # Of each stream, decoded, so that it never waits.
 LEAST_AHEAD, MOST_AHEAD = 16, 512  # Pictures: 300 MB at 224 px.
 AUTO = "auto"
@@ -120,12 +116,13 @@ class Predictor:
         return self.num_answered / seconds if seconds else 0.0
 
     def run(
-        self, files: Iterable[PictureFile], num_files: int | None = None
+        self, files: Iterable[PictureFile | None], num_files: int | None = None
     ) -> Iterator[Prediction]:
         """Starts what runs the model, then answers file by file, in order.
 
         Args:
-            files: Taken as they are needed, some ahead.
+            files: Taken as they are needed, some ahead; `None` where the next
+                is a while in coming.
             num_files: How many there are, if that is known.
 
         Returns:
@@ -135,10 +132,30 @@ class Predictor:
             EngineError: If no engine can run the model, or the one chosen
                 does not answer what the model answers.
         """
-        files = iter(files)
-        first = self._decode_first(files)
+        groups = itertools.groupby(files, lambda file: file is None)
+        bursts = (
+            (file for file in group if file is not None)
+            for is_pause, group in groups
+            if not is_pause
+        )
+        burst = next(bursts, iter(()))
+        first = self._decode_first(burst)
         self._start(first, num_files)
-        return self._run(first, files, num_files)
+        return self._run_all(first, burst, bursts, num_files)
+
+    def _run_all(
+        self,
+        first: Batch,
+        files: Iterator[PictureFile],
+        bursts: Iterator[Iterator[PictureFile]],
+        num_files: int | None,
+    ) -> Iterator[Prediction]:
+        """Answers a burst of files that is begun, and then the others."""
+        yield from self._run(first, files, num_files)
+        for files in bursts:
+            first = self._decode_first(files)
+            self._start(first, num_files)
+            yield from self._run(first, files, num_files)
 
     def _run(
         self,
@@ -156,7 +173,7 @@ class Predictor:
         num_ahead = BATCHES_AHEAD * runner.num_streams * runner.batch_size
         num_ahead = min(max(num_ahead, LEAST_AHEAD), MOST_AHEAD)
         rest = decode_files(files, self._decoder, num_ahead)
-        began = time.monotonic()
+        began = time.monotonic() - self.pass_seconds
         with ThreadPoolExecutor(runner.num_streams) as streams:
             answered = map_ahead(
                 streams,
@@ -176,42 +193,29 @@ class Predictor:
         return list(decode_files(first, self._decoder, len(first)))
 
     def _start(self, first: Batch, num_files: int | None) -> None:
-        """Decides what runs the model, if there is a picture to run."""
+        """Decides what runs the model, if there is a picture to run.
+
+        What has begun with few pictures goes on with an engine once there are
+        many.
+        """
         images = [f.pixels for f in first if f.pixels is not None]
-        if not images:
+        is_few = len(first) <= NUM_FEW and self._wanted == AUTO
+        is_good = is_few or not isinstance(self._runner, LoadedModel)
+        if not images or (self._runner is not None and is_good):
             return
         network = self._network
         if isinstance(network, EncodedModel):
             self._runner = network
-        elif len(first) <= NUM_FEW and self._wanted == AUTO:
+        elif is_few:
             self._runner = LoadedModel(network)
         else:
-            stacked = np.stack(images)
-            self._runner = self._start_engine(network, stacked, num_files)
-
-    def _start_engine(
-        self, network: Backbone, images: np.ndarray, num_files: int | None
-    ) -> Engine:
-        """Chooses an engine as the build of a cache does, and checks it."""
-        names = list_candidates(self._wanted, "float32")
-        try:
-            engine = choose_engine(
-                names,
+            self._runner = start_engine(
+                self._wanted,
                 network,
-                images,
-                precision="float32",
-                batch_size=None,
-                num_views=num_files or 1,  # Unknown: the first that can.
+                np.stack(images),
+                num_files,
                 console=self._console,
             )
-        except EngineError as error:
-            raise EngineError(
-                f"The model {network.name} runs on none of the engines "
-                f"{', '.join(names)}. Received: {error.__cause__}. Run again "
-                "with another `--engine`."
-            ) from error
-        require_agreement(engine, network, images[:NUM_CHECKED])
-        return engine
 
     def _answer(self, runner: Runner, batch: Batch) -> list[Prediction]:
         """Runs a batch through the model, in the thread of a stream."""
@@ -269,25 +273,3 @@ def _gather(files: Iterator[PictureFile], batch_size: int) -> Iterator[Batch]:
             batch, num_good = [], 0
     if batch:
         yield batch
-
-
-def require_agreement(
-    engine: Callable[[np.ndarray], np.ndarray],
-    model: Backbone,
-    images: np.ndarray,
-) -> None:
-    """Compares an engine with the model itself.
-
-    Raises:
-        EngineError: If it answers something else.
-    """
-    expected = model.embed(images)
-    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
-    difference = float(np.abs(engine(images) - expected).max())
-    if not difference <= allowed:
-        raise EngineError(
-            f"The engine {type(engine).__name__} does not answer what the "
-            f"model {model.name} answers. Expected: a difference of at most "
-            f"{allowed:.1e}. Received: {difference:.1e}. Run again with "
-            "another `--engine`."
-        )

@@ -1,5 +1,6 @@
 """`python -m head predict`: a shell over `head.predicting.predict`."""
 
+import io
 import sys
 import time
 from pathlib import Path
@@ -71,9 +72,8 @@ def run_predict(
         bool,
         typer.Option(
             "--json-lines",
-            help="Print a JSON object a picture, as soon as it is answered. "
-            "Some dozens of pictures are decoded ahead: from a program that "
-            "waits for each answer use the model itself.",
+            help="Print a JSON object a picture, as soon as it is answered; "
+            "paths may come one by one on stdin.",
         ),
     ] = False,
     artifacts: ArtifactsOption = DEFAULT_ARTIFACTS,
@@ -130,9 +130,14 @@ def run_predict(
             return
         from head.predicting.inputs import STDIN
         from head.predicting.inputs import list_inputs
+        from head.predicting.inputs import read_lines
 
-        files = list_inputs(images, getattr(sys.stdin, "buffer", ()))
-        known = None if json_lines and STDIN in images else list(files)
+        lines = getattr(sys.stdin, "buffer", io.BytesIO())
+        known, live = None, None
+        if json_lines and STDIN in images:
+            live = list_inputs(images, read_lines(lines))
+        else:
+            known = list(list_inputs(images, lines))
 
         from embed.images import DEFAULT_MAX_PIXELS
         from head.predicting.exported import find_model
@@ -167,7 +172,7 @@ def run_predict(
         num_files = len(known) if known is not None else None
         has_bar = (num_files or 0) > NUM_FEW and not is_watched
         bar = console if has_bar else Console(is_quiet=True)
-        answers = predictor.run(files if known is None else known, num_files)
+        answers = predictor.run(live or known or (), num_files)
         with bar.progress("Predicting", num_files or 0, "pictures") as progress:
             for prediction in answers:
                 report.add(prediction)

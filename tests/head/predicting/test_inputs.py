@@ -1,12 +1,15 @@
 """Tests for `head.predicting.inputs`."""
 
+import io
 import itertools
 import os
 
 import pytest
 
 from embed.errors import SourceError
+from head.predicting.inputs import PAUSE
 from head.predicting.inputs import list_inputs
+from head.predicting.inputs import read_lines
 
 
 @pytest.fixture(name="folder")
@@ -119,3 +122,31 @@ def test_no_more_lines_are_read_than_are_needed():
 
     assert [file.path for file in files] == ["0.jpg", "1.jpg", "2.jpg"]
     assert next(numbers) == 3
+
+
+def test_a_pause_of_a_pipe_is_told_once():
+    """Between lines, whatever pieces they come in."""
+    place, end = os.pipe()
+    with open(place, "rb") as stream, open(end, "wb", buffering=0) as writer:
+        lines = read_lines(stream)
+        writer.write(b"1.jpg\n2.jpg\n3.")
+        first = [next(lines) for _ in range(3)]
+        writer.write(b"jpg\n4.jpg")
+        writer.close()
+        rest = list(lines)
+
+    assert first == [b"1.jpg", b"2.jpg", PAUSE]
+    assert rest == [b"3.jpg", b"4.jpg"]
+
+
+def test_what_is_no_pipe_has_no_pauses(tmp_path):
+    """Of a file the next line is there."""
+    (tmp_path / "paths.txt").write_bytes(b"1.jpg\n2.jpg\n")
+    with open(tmp_path / "paths.txt", "rb") as stream:
+        lines = [*read_lines(stream), *read_lines(io.BytesIO(b"3.jpg\n"))]
+
+    assert lines == [b"1.jpg", b"2.jpg", b"3.jpg\n"]
+    assert [f and f.path for f in list_inputs(["-"], [b"a", PAUSE, b"a"])] == [
+        "a",
+        PAUSE,
+    ]

@@ -14,7 +14,7 @@ from head.predicting.exported import find_model
 from head.predicting.neighbours import TrainingPictures
 from head.predicting.predict import NUM_FEW
 from head.predicting.predict import Predictor
-from head.predicting.predict import require_agreement
+from head.predicting.start import require_agreement
 from tests.stub_engine import StubEngine
 
 INSTALLED = [
@@ -84,6 +84,46 @@ def test_many_pictures_are_run_by_an_engine(model, tiny_export):
         np.tile(probabilities_of(few), (30, 1)),
         atol=1e-4,
     )
+
+
+@pytest.mark.parametrize("with_neighbours", [False, True])
+def test_what_is_there_is_answered_when_no_more_comes(
+    model, tiny_export, with_neighbours
+):
+    """Whoever waits for an answer before the next question gets it."""
+    training = TrainingPictures(tiny_export.cache) if with_neighbours else None
+    predictor = Predictor(
+        model, training=training, num_neighbours=2 * with_neighbours
+    )
+    paths, asked = tiny_export.test_paths, []
+
+    def ask():
+        for path in paths:
+            asked.append(path)
+            yield PictureFile(path)
+            yield None
+
+    for number, prediction in enumerate(predictor.run(ask())):
+        assert prediction.path == paths[number]
+        assert asked == paths[: number + 1]
+        assert len(prediction.neighbours) == 2 * with_neighbours
+
+    assert predictor.num_answered == len(paths)
+    assert predictor.engine == "tensorflow"
+
+
+def test_many_that_come_at_once_are_run_by_an_engine(model, tiny_export):
+    """Though a few came before; and few that come later too."""
+    predictor = Predictor(model)
+    few = [PictureFile(path) for path in tiny_export.test_paths]
+    engines = []
+
+    for prediction in predictor.run([*few, None, *(30 * few), None, *few]):
+        engines.append(predictor.engine)
+        assert prediction.probabilities is not None
+
+    begun = ["tensorflow"] * len(few)
+    assert engines == [*begun, *([INSTALLED[0]] * 31 * len(few))]
 
 
 @pytest.mark.parametrize("num_bad", [1, NUM_FEW, 3 * NUM_FEW])

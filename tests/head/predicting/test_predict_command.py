@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import types
 
 import pytest
@@ -78,6 +79,30 @@ def test_people_get_a_line_a_picture(run):
     assert lines[0].startswith("test/cat/00.jpg  ")
     assert all(line[15:17] == "  " for line in lines)
     assert all(line.endswith(" %") and "," not in line for line in lines)
+
+
+def test_a_program_may_wait_for_each_answer(tiny_export):
+    """Paths that come one by one on stdin are answered one by one."""
+    words = ["predict", "-", "--json-lines", "--quiet"]
+    words += ["--artifacts", str(tiny_export.artifacts_dir)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "head", *words],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        watch = threading.Timer(COMMAND_SECONDS, process.kill)
+        watch.start()
+        for path in (*tiny_export.test_paths[:2], "gone.jpg"):
+            process.stdin.write(f"{path}\n".encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["path"] == path
+        process.stdin.close()
+        assert process.stdout.read() == b""
+        watch.cancel()
+
+    assert process.returncode == 0
 
 
 def test_lines_of_json_come_in_the_order_of_the_inputs(run):
