@@ -148,12 +148,12 @@ def measure_in_turn(ways: Mapping[str, Way], num_rounds: int) -> Rounds:
             rounds.append((ProcessorTime.read().stolen_since(began), values))
         if sum(share <= MOST_STOLEN for share, _ in rounds) == num_rounds:
             break
-    most = sorted(share for share, _ in rounds)[num_rounds - 1]
-    counted = [one for one in rounds if one[0] <= most][:num_rounds]
+    order = sorted(range(len(rounds)), key=lambda number: rounds[number][0])
+    counted = [rounds[number] for number in sorted(order[:num_rounds])]
     return Rounds(
         [values for _, values in counted],
         [share for share, _ in counted],
-        [share for share, _ in rounds if share > most],
+        [rounds[number][0] for number in sorted(order[num_rounds:])],
     )
 
 

@@ -168,7 +168,9 @@ def build_cache(
             f"Ignored, since they are no pictures: {len(source.ignored):,} "
             f"files, among them {', '.join(source.ignored[:NUM_NAMED])}."
         )
-    if unknown := find_unknown_classes(source):
+    # Of a sample that was asked for, classes may be missing.
+    unknown = [] if request.source.limit else find_unknown_classes(source)
+    if unknown:
         console.say(
             f"Warning: all pictures of {len(unknown):,} of "
             f"{len(source.class_names):,} classes fell to the test split, of "

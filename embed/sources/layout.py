@@ -147,8 +147,8 @@ def _arrange(
     list_below: Callable[[Path], Names],
     class_of: Callable[[str], str],
 ) -> Layout:
-    split_names, is_asked = split_names or USUAL_NAMES, split_names is not None
-    is_given = _has_splits(root, split_names, is_asked=is_asked)
+    is_given = _has_splits(root, split_names)
+    split_names = split_names or USUAL_NAMES
     if is_given:
         folders = {split: root / name for split, name in split_names.items()}
         found = {split: list_below(path) for split, path in folders.items()}
@@ -178,19 +178,19 @@ def _divide(image_ids: list[str]) -> dict[str, list[str]]:
     }
 
 
-def _has_splits(
-    root: Path, split_names: Mapping[str, str], *, is_asked: bool
-) -> bool:
+def _has_splits(root: Path, split_names: Mapping[str, str] | None) -> bool:
     """Tells `train/` and `test/`, or as they are called, from classes.
 
     Args:
         root: The folder.
-        split_names: What the folders of the splits are called.
-        is_asked: Whether somebody said so.
+        split_names: What the folders of the splits are called, `None` where
+            nobody said.
 
     Raises:
         SourceError: If the folder is neither of the two.
     """
+    is_asked = split_names is not None
+    split_names = split_names or USUAL_NAMES
     wanted = set(split_names.values())
     there = {
         entry.name

@@ -139,8 +139,7 @@ class Predictor:
             if not is_pause
         )
         burst = next(bursts, iter(()))
-        first = self._decode_first(burst)
-        self._start(first, num_files)
+        first = self._begin(burst, num_files)
         return self._run_all(first, burst, bursts, num_files)
 
     def _run_all(
@@ -153,8 +152,7 @@ class Predictor:
         """Answers a burst of files that is begun, and then the others."""
         yield from self._run(first, files, num_files)
         for files in bursts:
-            first = self._decode_first(files)
-            self._start(first, num_files)
+            first = self._begin(files, num_files)
             yield from self._run(first, files, num_files)
 
     def _run(
@@ -165,8 +163,7 @@ class Predictor:
     ) -> Iterator[Prediction]:
         while first and self._runner is None:  # None of them is good.
             yield from (Prediction(f.path, f.problem) for f in first)
-            first = self._decode_first(files)
-            self._start(first, num_files)
+            first = self._begin(files, num_files)
         runner = self._runner
         if runner is None:
             return
@@ -187,10 +184,17 @@ class Predictor:
                 self.pass_seconds = time.monotonic() - began
                 yield prediction
 
-    def _decode_first(self, files: Iterator[PictureFile]) -> Batch:
-        """Decodes so many files that it is seen whether they are few."""
-        first = list(itertools.islice(files, NUM_FEW + 1))
-        return list(decode_files(first, self._decoder, len(first)))
+    def _begin(
+        self, files: Iterator[PictureFile], num_files: int | None
+    ) -> Batch:
+        """Decodes so many files that it is seen whether they are few.
+
+        What runs the model is started for them.
+        """
+        taken = list(itertools.islice(files, NUM_FEW + 1))
+        first = list(decode_files(taken, self._decoder, len(taken)))
+        self._start(first, num_files)
+        return first
 
     def _start(self, first: Batch, num_files: int | None) -> None:
         """Decides what runs the model, if there is a picture to run.
