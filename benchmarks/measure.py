@@ -63,15 +63,24 @@ class Options:
 
 def parse_options(description: str | None) -> Options:
     """Reads the command line of a benchmark; keeps TensorFlow quiet."""
-    os.environ.setdefault(LOG_LEVEL_VARIABLE, LOG_LEVEL_FATAL)
     parser = argparse.ArgumentParser(description=description)
+    add_options(parser)
+    return read_options(parser.parse_args())
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what every benchmark can be told; keeps TensorFlow quiet."""
+    os.environ.setdefault(LOG_LEVEL_VARIABLE, LOG_LEVEL_FATAL)
     parser.add_argument(
         "--rounds", type=int, default=NUM_ROUNDS, help="default: %(default)s"
     )
     parser.add_argument(
         "--small", action="store_true", help="an eighth of all sizes"
     )
-    arguments = parser.parse_args()
+
+
+def read_options(arguments: argparse.Namespace) -> Options:
+    """Returns what a benchmark was told of that."""
     return Options(max(arguments.rounds, 1), arguments.small)
 
 

@@ -5,7 +5,9 @@
 Picture number `n` is the same in every folder, whatever else lies in it.
 """
 
+import collections
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +27,16 @@ MAX_STRENGTH = 1.6  # Of the detail; some photos are sharp, some are not.
 def draw_pictures(folder: Path, num_pictures: int) -> None:
     """Draws the first pictures as JPEG files."""
     texture = _draw_texture(np.random.default_rng(0))
-    for number in range(num_pictures):
+
+    def draw(number: int) -> None:
         path = folder / _name(number)
         path.parent.mkdir(parents=True, exist_ok=True)
         _draw(np.random.default_rng(number), texture).save(
             path, quality=QUALITY
         )
+
+    with ThreadPoolExecutor() as pool:
+        collections.deque(pool.map(draw, range(num_pictures)), maxlen=0)
 
 
 def link_first(drawn: Path, num_pictures: int, folder: Path) -> None:

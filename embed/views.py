@@ -111,9 +111,16 @@ class View:
         Args:
             images: `(..., height, width, 3)`.
         """
-        if not self.is_mirrored:
-            return images
-        return np.ascontiguousarray(images[..., ::-1, :])
+        return mirror(images) if self.is_mirrored else images
+
+
+def mirror(images: np.ndarray) -> np.ndarray:
+    """Returns images whose left and right change places.
+
+    Args:
+        images: `(..., height, width, 3)`.
+    """
+    return np.ascontiguousarray(images[..., ::-1, :])
 
 
 def frames_of(

@@ -2,20 +2,25 @@
 
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import accuracy
+from benchmarks import gpu
 from benchmarks import machine
 from benchmarks import measure
 from benchmarks import rows
 from benchmarks import views
+from benchmarks.gpu_meter import GpuMeter
+from benchmarks.gpu_meter import describe_gpu
 from benchmarks.machine import ProcessorTime
 from benchmarks.machine import describe_machine
 from benchmarks.machine import list_versions
@@ -166,6 +171,39 @@ def test_elsewhere_nothing_is_known_of_a_host(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "CPU_TIMES", tmp_path / "none")
 
     assert ProcessorTime.read().stolen_since(ProcessorTime.read()) == 0.0
+
+
+def test_a_gpu_is_asked_how_busy_it_is(tmp_path, monkeypatch):
+    """A program stands for its driver's; its last line may be cut off."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *=name*) echo "Some GPU"; exit;; esac\n'
+        "echo '50, 900'; echo '100, 1000'; printf '1'\n"
+        f"touch {tmp_path}/told; exec sleep 60\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    with GpuMeter() as meter:
+        began = time.perf_counter()
+        while not (tmp_path / "told").exists():
+            time.sleep(0.01)
+        seconds = time.perf_counter() - began
+
+    assert describe_gpu() == "Some GPU"
+    assert meter.peak_mb == 1000
+    assert meter.busy_seconds >= 0.75 * seconds
+
+
+def test_without_a_gpu_there_is_nothing_to_measure(tmp_path, monkeypatch):
+    """The benchmark says so, and does not measure the processor."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+
+    assert describe_gpu() == ""
+    with pytest.raises(SystemExit, match="no GPU"):
+        gpu.main()
 
 
 def test_drawn_pictures_are_a_dataset(tmp_path):

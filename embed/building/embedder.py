@@ -12,7 +12,6 @@ aside with its reason, and takes no place in a batch.
 import collections
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -21,6 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from embed.ahead import map_ahead
+from embed.building.batches import Batch
+from embed.building.batches import EmbeddedBatch
+from embed.building.batches import gather_batches
 from embed.building.clock import StageClock
 from embed.building.intake import DecodedImage
 from embed.building.intake import Intake
@@ -129,23 +131,20 @@ class Embedder:
             self._most_ahead(),
         )
         images = self._take_all(num_ahead)
+        # What is computed without a pause between its tasks.
+        runs = [[task] for task in self._tasks]
+        if engine and engine.runs_ahead:
+            runs = [list(self._tasks)]
         with ThreadPoolExecutor(num_streams) as streams:
-            for task in self._tasks:
-                on_task(task)
-                bad: list[BadImage] = []
-                of_task = itertools.islice(images, len(task.rows))
+            for tasks in runs:
                 embedded = map_ahead(
                     streams,
-                    functools.partial(
-                        self._embed,
-                        engine or _refuse,
-                        task.views,
-                        await_turn,
-                    ),
-                    self._gather(of_task, batch_size, bad),
+                    functools.partial(self._embed, engine, await_turn),
+                    gather_batches(tasks, images, batch_size, on_task),
                     num_ahead=num_streams,
                 )
-                yield task, self._collect(task, embedded, bad, on_views)
+                for task in tasks:
+                    yield task, self._collect(task, embedded, on_views)
 
     def _most_ahead(self) -> int:
         """Returns how many decoded images may wait."""
@@ -158,72 +157,54 @@ class Embedder:
             yield self._first.popleft()
         yield from self._intake.take_all(num_ahead)
 
-    def _gather(
-        self,
-        images: Iterator[DecodedImage],
-        batch_size: int,
-        bad: list[BadImage],
-    ) -> Iterator[list[DecodedImage]]:
-        """Yields batches of good images, and sets bad ones aside."""
-        batch: list[DecodedImage] = []
-        for image in images:
-            if image.pixels is None:
-                bad.append(
-                    BadImage(image.row, image.content_digest, image.error)
-                )
-                continue
-            batch.append(image)
-            if len(batch) == batch_size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
     def _embed(
         self,
-        engine: Callable[[np.ndarray], np.ndarray],
-        views: Sequence[str],
+        engine: Engine | SizedEngines | None,
         await_turn: Callable[[], object],
-        batch: list[DecodedImage],
-    ) -> tuple[list[DecodedImage], np.ndarray]:
-        """Runs a batch through the backbone, in the thread of a stream.
-
-        Returns:
-            The images without their pixels, and the features of all views,
-            float32 `(num_images, num_views, feature_dim)`.
-        """
-        good = [image.pixels for image in batch if image.pixels is not None]
-        size = self._image_size
-        pixels = {
-            frame: _stack([of_image[frame] for of_image in good])
-            for frame in frames_of(views, size)
-        }
-        await_turn()
-        with self._clock.measure("forward"):
-            of_views = [
-                engine(view.turn(pixels[view.frame(size)]))
-                for view in map(find_view, views)
-            ]
-        images = [dataclasses.replace(image, pixels=None) for image in batch]
-        return images, np.stack(of_views, axis=1)
+        batch: Batch,
+    ) -> EmbeddedBatch:
+        """Runs a batch through the backbone, in the thread of a stream."""
+        views = [find_view(name) for name in batch.task.views]
+        shape = len(batch.images), len(views), self._feature_dim
+        features = np.empty(shape, np.float32)
+        if batch.images and engine is not None:
+            size = self._image_size
+            good = [image.pixels for image in batch.images if image.pixels]
+            pixels = {
+                frame: _stack([of_image[frame] for of_image in good])
+                for frame in frames_of(batch.task.views, size)
+            }
+            await_turn()
+            with self._clock.measure("forward"):
+                for frame, of_frame in pixels.items():
+                    alike = [
+                        n for n, v in enumerate(views) if v.frame(size) == frame
+                    ]
+                    features[:, alike] = engine.embed_views(
+                        of_frame, [views[n].is_mirrored for n in alike]
+                    )
+        images = [dataclasses.replace(i, pixels=None) for i in batch.images]
+        return EmbeddedBatch(images, features, batch.bad, batch.is_last)
 
     def _collect(
         self,
         task: Task,
-        embedded: Iterator[tuple[list[DecodedImage], np.ndarray]],
-        bad: list[BadImage],
+        embedded: Iterator[EmbeddedBatch],
         on_views: Callable[[int], None],
     ) -> TaskResult:
         """Collects the batches of a task as they come."""
         num_views = len(task.views)
-        features = [np.empty((0, num_views, self._feature_dim), np.float32)]
+        features: list[np.ndarray] = []
         good: list[DecodedImage] = []
-        for images, of_batch in embedded:
-            features.append(of_batch)
-            good += images
-            self.num_computed += len(images) * num_views
-            on_views(len(images) * num_views)
-        on_views(len(bad) * num_views)
+        bad: list[BadImage] = []
+        for batch in embedded:
+            features.append(batch.features)
+            good += batch.images
+            bad += batch.bad
+            self.num_computed += len(batch.images) * num_views
+            on_views((len(batch.images) + len(batch.bad)) * num_views)
+            if batch.is_last:
+                break
         digests = b"".join(image.content_digest for image in good)
         with np.errstate(over="ignore"):  # Told below.
             stored = np.concatenate(features).astype(self._dtype)
@@ -242,11 +223,6 @@ class Embedder:
 def _stack(images: Sequence[np.ndarray]) -> np.ndarray:
     """Returns images as a batch: of one without a copy."""
     return images[0][np.newaxis] if len(images) == 1 else np.stack(images)
-
-
-def _refuse(images: np.ndarray) -> np.ndarray:
-    """Stands for the engine where there is no good picture."""
-    raise AssertionError(f"{len(images)} images, and no engine to run them.")
 
 
 def _require_finite(features: np.ndarray, task: Task) -> None:

@@ -10,12 +10,14 @@ import abc
 import functools
 import queue
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
 
 from embed.backbones import Backbone
+from embed.views import mirror
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +40,9 @@ class Engine(abc.ABC):
 
     name: str
     pixels_a_batch: int  # Measured with MobileNetV2 at 224 and 96 px.
+    # Whether a block is begun before the last is whole. Else streams that are
+    # done wait for the others; but a kill costs two blocks, not one.
+    runs_ahead = False
 
     def __init__(self, backbone: Backbone, batch_size: int | None) -> None:
         height, width = backbone.image_size
@@ -60,16 +65,39 @@ class Engine(abc.ABC):
         Returns:
             float32 `(num_images, feature_dim)`.
         """
-        features = np.empty((len(images), self._feature_dim), np.float32)
+        return self.embed_views(images, [False])[:, 0]
+
+    def embed_views(
+        self, images: np.ndarray, are_mirrored: Sequence[bool]
+    ) -> np.ndarray:
+        """Returns the features of views that share their pixels.
+
+        Args:
+            images: float32 `(num_images, height, width, 3)` in [0, 1].
+            are_mirrored: By view, whether it is the mirror of these.
+
+        Returns:
+            float32 `(num_images, num_views, feature_dim)`.
+        """
+        shape = len(images), len(are_mirrored), self._feature_dim
+        features = np.empty(shape, np.float32)
         run = self._streams.get()
         try:
             for start in range(0, len(images), self.batch_size):
                 batch = images[start : start + self.batch_size]
                 stop = start + len(batch)
-                features[start:stop] = run(self._pad(batch))[: len(batch)]
+                of_views = self._run_views(run, self._pad(batch), are_mirrored)
+                for view, of_view in enumerate(of_views):
+                    features[start:stop, view] = of_view[: len(batch)]
         finally:
             self._streams.put(run)
         return features
+
+    def _run_views(
+        self, run: Stream, batch: np.ndarray, are_mirrored: Sequence[bool]
+    ) -> list[np.ndarray]:
+        """Runs a batch of full size, as it is or as its mirror, by view."""
+        return [run(mirror(batch) if m else batch) for m in are_mirrored]
 
     def _add_stream(self, run: Stream) -> None:
         """Lets one more call run at the same time."""

@@ -19,6 +19,7 @@ class SizedEngines:
         first = engines[0]
         self.name, self.batch_size = first.name, first.batch_size
         self.num_streams = first.num_streams
+        self.runs_ahead = first.runs_ahead
         self._of_size = {e.input_shape[1:3]: e for e in engines}
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -31,6 +32,21 @@ class SizedEngines:
             float32 `(num_images, feature_dim)`.
         """
         return self._of_size[images.shape[1:3]](images)
+
+    def embed_views(
+        self, images: np.ndarray, are_mirrored: Sequence[bool]
+    ) -> np.ndarray:
+        """Returns the features of views that share their pixels.
+
+        Args:
+            images: float32 `(num_images, height, width, 3)` in [0, 1].
+            are_mirrored: By view, whether it is the mirror of these.
+
+        Returns:
+            float32 `(num_images, num_views, feature_dim)`.
+        """
+        engine = self._of_size[images.shape[1:3]]
+        return engine.embed_views(images, are_mirrored)
 
 
 def share_pixels(

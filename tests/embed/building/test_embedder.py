@@ -332,6 +332,39 @@ def test_rows_keep_their_order_though_streams_do_not(
         )
 
 
+def test_a_gpu_need_not_wait_for_a_block_to_be_whole(
+    create_embedder, tiny_backbone, in_time
+):
+    """The last batch of a block is done after the first of the next one."""
+    tasks = [make_task(task.rows, ("plain",)) for task in make_tasks()]
+    serial = StubEngine(tiny_backbone, means, batch_size=4)
+    expected = [r for _, r in create_embedder(tasks).compute(serial)]
+    last = expected[0].features[-1, 0]
+    is_next_done, told = threading.Event(), []
+
+    def run(images):
+        features = means(images)
+        if (features == last).all(1).any():
+            assert is_next_done.wait(timeout=60)
+        elif (features == expected[1].features[0, 0]).all(1).any():
+            is_next_done.set()
+        return features
+
+    engine = StubEngine(tiny_backbone, run, batch_size=4, num_streams=2)
+    engine.runs_ahead = True
+    embedder = create_embedder(tasks)
+
+    results = in_time(
+        lambda: list(embedder.compute(engine, on_task=told.append))
+    )
+
+    assert told == tasks
+    assert [task for task, _ in results] == tasks
+    for (_, result), want in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(result.rows, want.rows)
+        np.testing.assert_array_equal(result.features, want.features)
+
+
 def test_all_streams_are_given_work(create_embedder, tiny_backbone):
     """Each waits for the others in its first batch."""
     all_run, met = threading.Barrier(3), threading.local()
@@ -577,7 +610,7 @@ def test_progress_adds_up_to_all_views(
 
     list(embedder.compute(create_tensorflow(8), reported.append))
 
-    assert reported == [16, 16, 16, 10, 2]
+    assert reported == [16, 16, 16, 12]
     assert embedder.num_computed == 58
 
 

@@ -78,6 +78,19 @@ def test_batches_are_whole_and_what_was_added_is_cut_off(
     np.testing.assert_array_equal(features, corners(images))
 
 
+def test_views_of_the_same_pixels_keep_their_order(tiny_backbone):
+    """The mirror is made of the pixels that the plain view has."""
+    engine = StubEngine(tiny_backbone, corners, batch_size=4)
+    images = draw_images(6)
+
+    features = engine.embed_views(images, [True, False])
+
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(
+        features, np.stack([corners(images[:, :, ::-1]), corners(images)], 1)
+    )
+
+
 def test_streams_run_at_the_same_time(tiny_backbone):
     """As many calls as there are streams; each would wait for the others."""
     all_run = threading.Barrier(3)

@@ -197,6 +197,20 @@ def test_bfloat16_is_near(engine_name, mobilenet):
     assert difference > TOLERANCE * np.abs(expected).max()
 
 
+def test_the_mirror_that_a_gpu_makes_is_the_same(mobilenet, monkeypatch):
+    """Pixels are copied there once; the processor stands for it here."""
+    engine = create_engine("tensorflow", mobilenet, "float32", BATCH_SIZE)
+    images = draw_images(mobilenet)
+    expected = engine.embed_views(images, [False, True])
+    monkeypatch.setattr(engine, "mirrors_there", True)
+
+    features = engine.embed_views(images, [False, True])
+
+    assert not engine.runs_ahead  # There is no GPU.
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(features[:, 0], engine(images), atol=1e-6)
+
+
 def test_bfloat16_needs_an_engine_that_can():
     """Nobody gets float32 who asked for bfloat16, nor the other way round."""
     with pytest.raises(

@@ -29,6 +29,12 @@ def test_images_run_on_the_engine_of_their_size():
     large = engines(np.zeros((4, 12, 12, 3), np.float32))
 
     assert (small.tolist(), large.tolist()) == (4 * [[1.0]], 4 * [[2.0]])
+    views = engines.embed_views(
+        np.zeros((4, 12, 12, 3), np.float32), [True, False]
+    )
+
+    assert views.tolist() == 4 * [[[2.0], [2.0]]]
+    assert not engines.runs_ahead
     assert (engines.name, engines.batch_size, engines.num_streams) == (
         *("stub", 4, 1),
     )
