@@ -10,6 +10,7 @@ import abc
 import functools
 import queue
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
@@ -95,9 +96,12 @@ class Engine(abc.ABC):
 
     def _run_views(
         self, run: Stream, batch: np.ndarray, are_mirrored: Sequence[bool]
-    ) -> list[np.ndarray]:
-        """Runs a batch of full size, as it is or as its mirror, by view."""
-        return [run(mirror(batch) if m else batch) for m in are_mirrored]
+    ) -> Iterable[np.ndarray]:
+        """Runs a batch of full size, as it is or as its mirror, by view.
+
+        What is yielded may be overwritten by the next.
+        """
+        return (run(mirror(batch) if m else batch) for m in are_mirrored)
 
     def _add_stream(self, run: Stream) -> None:
         """Lets one more call run at the same time."""

@@ -1,5 +1,6 @@
 """TensorFlow on a frozen graph: runs everywhere, and on a GPU."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,7 +47,7 @@ class TensorFlowEngine(Engine):
 
     def _run_views(
         self, run: Stream, batch: np.ndarray, are_mirrored: Sequence[bool]
-    ) -> list[np.ndarray]:
+    ) -> Iterable[np.ndarray]:
         """Runs all views; to a GPU their pixels are copied once."""
         if not self.mirrors_there:
             return super()._run_views(run, batch, are_mirrored)

@@ -197,6 +197,21 @@ def test_bfloat16_is_near(engine_name, mobilenet):
     assert difference > TOLERANCE * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("engine_name", INSTALLED)
+def test_a_view_is_not_overwritten_by_its_mirror(mobilenet, engine_name):
+    """Engines answer in memory of their own, which the next call reuses."""
+    engine = create_engine(engine_name, mobilenet, "float32", BATCH_SIZE)
+    images = draw_images(mobilenet)
+
+    features = engine.embed_views(images, [False, True])
+
+    for view, pixels in enumerate([images, images[:, :, ::-1]]):
+        np.testing.assert_allclose(
+            features[:, view], engine(pixels), rtol=1e-5, atol=1e-6
+        )
+    assert np.abs(features[:, 0] - features[:, 1]).max() > 1e-3
+
+
 def test_the_mirror_that_a_gpu_makes_is_the_same(mobilenet, monkeypatch):
     """Pixels are copied there once; the processor stands for it here."""
     engine = create_engine("tensorflow", mobilenet, "float32", BATCH_SIZE)
