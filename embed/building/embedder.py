@@ -167,7 +167,11 @@ class Embedder:
         views = [find_view(name) for name in batch.task.views]
         shape = len(batch.images), len(views), self._feature_dim
         features = np.empty(shape, np.float32)
-        if batch.images and engine is not None:
+        if batch.images:
+            if engine is None:
+                raise AssertionError(
+                    f"{len(batch.images)} images, and no engine to run them."
+                )
             size = self._image_size
             good = [image.pixels for image in batch.images if image.pixels]
             pixels = {

@@ -22,21 +22,10 @@ class SizedEngines:
         self.runs_ahead = first.runs_ahead
         self._of_size = {e.input_shape[1:3]: e for e in engines}
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Returns the features of any number of images of one size.
-
-        Args:
-            images: float32 `(num_images, height, width, 3)` in [0, 1].
-
-        Returns:
-            float32 `(num_images, feature_dim)`.
-        """
-        return self._of_size[images.shape[1:3]](images)
-
     def embed_views(
         self, images: np.ndarray, are_mirrored: Sequence[bool]
     ) -> np.ndarray:
-        """Returns the features of views that share their pixels.
+        """Returns the features of views of images of one size.
 
         Args:
             images: float32 `(num_images, height, width, 3)` in [0, 1].

@@ -25,10 +25,14 @@ def test_images_run_on_the_engine_of_their_size():
     """The first one says how many come at a time, and in how many streams."""
     engines = SizedEngines([create_stub(8, 1, 4), create_stub(12, 2, 3)])
 
-    small = engines(np.zeros((4, 8, 8, 3), np.float32))
-    large = engines(np.zeros((4, 12, 12, 3), np.float32))
+    small, large = (
+        engines.embed_views(np.zeros((4, side, side, 3), np.float32), [False])
+        for side in (8, 12)
+    )
 
-    assert (small.tolist(), large.tolist()) == (4 * [[1.0]], 4 * [[2.0]])
+    assert (small.tolist(), large.tolist()) == (
+        *(4 * [[[1.0]]], 4 * [[[2.0]]]),
+    )
     views = engines.embed_views(
         np.zeros((4, 12, 12, 3), np.float32), [True, False]
     )
