@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from embed.backbones import Backbone
+from embed.devices import num_cpu_threads
 from embed.views import mirror
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 MOST_IMAGES = 256  # A batch: a whole block; what is more would be padding.
+# Of a block, at least: streams that are done with it wait for the others.
+BATCHES_A_STREAM = 4
 
 # Runs one batch, float32 `(batch_size, height, width, 3)`, to features.
 Stream = Callable[[np.ndarray], np.ndarray]
@@ -36,7 +39,8 @@ class Engine(abc.ABC):
     Args:
         backbone: What to run.
         batch_size: Images a batch, `MOST_IMAGES` at most; a static shape is a
-            third faster. Default: as many as have `pixels_a_batch`.
+            third faster. Default: as many as have `pixels_a_batch`, fewer
+            where there are so many cores that some would wait for others.
     """
 
     name: str
@@ -47,11 +51,11 @@ class Engine(abc.ABC):
 
     def __init__(self, backbone: Backbone, batch_size: int | None) -> None:
         height, width = backbone.image_size
-        self.batch_size = min(
-            batch_size
-            or _divide_evenly(self.pixels_a_batch // (height * width)),
-            MOST_IMAGES,
-        )
+        most = self.pixels_a_batch // (height * width)
+        if not self.runs_ahead:
+            num_batches = BATCHES_A_STREAM * num_cpu_threads()
+            most = min(most, MOST_IMAGES // num_batches)
+        self.batch_size = min(batch_size or _divide_evenly(most), MOST_IMAGES)
         self.num_streams = 0  # Calls that run at the same time.
         self.input_shape = (self.batch_size, height, width, 3)
         self._feature_dim = backbone.feature_dim

@@ -13,9 +13,10 @@ from embed.devices import num_cpu_threads
 from embed.engines.engine import Engine
 from embed.engines.engine import Stream
 from embed.engines.engine import freeze
+from embed.engines.microbatch import use_microbatches
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-PIXELS_A_BATCH = {"float32": 65_536, "bfloat16": 262_144}
+VALUE_BYTES = {"float32": 4, "bfloat16": 2}
 
 
 class OpenVINOEngine(Engine):
@@ -26,21 +27,16 @@ class OpenVINOEngine(Engine):
     """
 
     name = "openvino"
+    pixels_a_batch = 401_408  # Eight images of 224 px.
 
     def __init__(
         self, backbone: Backbone, batch_size: int | None, precision: str
     ) -> None:
-        self.pixels_a_batch = PIXELS_A_BATCH[precision]
         super().__init__(backbone, batch_size)
         num_threads = num_cpu_threads()
         core = openvino.Core()
-        # Read from a file: `openvino.convert_model` sends usage statistics.
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "backbone.pb"
-            graph = freeze(backbone, self.input_shape).graph.as_graph_def()
-            tf.io.write_graph(graph, folder, path.name, as_text=False)
-            model = core.read_model(path)
-        model.reshape(list(self.input_shape))
+        model = read_model(core, backbone, self.input_shape)
+        use_microbatches(model, VALUE_BYTES[precision])
         compiled = core.compile_model(
             model,
             "CPU",
@@ -52,6 +48,22 @@ class OpenVINOEngine(Engine):
         )
         for _ in range(num_threads):
             self._add_stream(_open_stream(compiled.create_infer_request()))
+
+
+def read_model(
+    core: openvino.Core, backbone: Backbone, input_shape: tuple[int, ...]
+) -> openvino.Model:
+    """Returns a backbone as OpenVINO's own graph, of a static shape.
+
+    Read from a file: `openvino.convert_model` sends usage statistics.
+    """
+    graph = freeze(backbone, input_shape).graph.as_graph_def()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "backbone.pb"
+        tf.io.write_graph(graph, folder, path.name, as_text=False)
+        model = core.read_model(path)
+    model.reshape(list(input_shape))
+    return model
 
 
 def _open_stream(request: Any) -> Stream:

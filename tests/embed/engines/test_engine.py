@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from embed.backbones import Backbone
+from embed.engines import engine as engine_module
 from tests.stub_engine import StubEngine
 
 
@@ -43,8 +44,24 @@ def test_a_batch_has_the_pixels_that_suit_the_engine(image_size, num_images):
     assert engine.input_shape == (num_images, *image_size, 3)
 
 
-def test_a_batch_of_tiny_images_has_an_end():
-    """Millions of pixels are not thousands of images."""
+@pytest.mark.parametrize(
+    ("num_threads", "num_images"), [(1, 64), (2, 32), (3, 20), (99, 1)]
+)
+def test_all_streams_have_several_batches_of_a_block(
+    monkeypatch, num_threads, num_images
+):
+    """Millions of pixels are not thousands of images; the cores share them."""
+    monkeypatch.setattr(engine_module, "num_cpu_threads", lambda: num_threads)
+
+    engine = StubEngine(create_backbone((2, 2)), corners, pixels_a_batch=10**7)
+
+    assert engine.batch_size == num_images
+
+
+def test_streams_that_do_not_wait_may_have_one_batch_of_a_block(monkeypatch):
+    """As on a GPU, where the next block is begun before the last is whole."""
+    monkeypatch.setattr(StubEngine, "runs_ahead", True)
+
     engine = StubEngine(create_backbone((2, 2)), corners, pixels_a_batch=10**7)
 
     assert engine.batch_size == 256

@@ -12,6 +12,7 @@ from embed.backbones import Backbone
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
 from embed.building.agreement import check_engine
+from embed.devices import num_cpu_threads
 from embed.devices import prepare_devices
 from embed.engines import ENGINES
 from embed.engines import create_engine
@@ -166,7 +167,9 @@ def test_the_default_batch_has_the_pixels_that_suit(engine_name, mobilenet):
     """As many as may be, but that all batches of a block are as large."""
     engine = create_engine(engine_name, mobilenet)
 
-    most = engine.pixels_a_batch // (96 * 96)
+    most = min(
+        engine.pixels_a_batch // (96 * 96), 256 // (4 * num_cpu_threads())
+    )
     num_batches = math.ceil(256 / most)
     assert engine.batch_size == math.ceil(256 / num_batches) <= most
 
