@@ -2,9 +2,10 @@
 
     features = narrow(concat(wide(part) for part in split(images)))
 
-The first layers of a convolutional network have few weights, but activations
-of which a cache holds those of one image; the last layers have weights that
-do not fit, and are read once a batch. The features are the same to the bit.
+The first layers of a convolutional network have few weights and large
+activations, which stay nearer to the core the fewer images they are of; the
+weights of the last layers are read once a batch. The features are the same to
+the bit.
 """
 
 import collections
