@@ -24,7 +24,9 @@ MOST_BYTES = 4_000_000
 LAYERS = {"Convolution", "GroupConvolution", "MatMul"}
 
 
-def use_microbatches(model: openvino.Model, value_bytes: int) -> None:
+def use_microbatches(
+    model: openvino.Model, pixels: openvino.Output, value_bytes: int
+) -> None:
     """Divides the batch of a model for its wide layers, in place.
 
     One stays as it is that is wide nowhere or up to its end, or where more
@@ -32,21 +34,21 @@ def use_microbatches(model: openvino.Model, value_bytes: int) -> None:
 
     Args:
         model: Of one input of static shape, with the batch in front.
+        pixels: The images, at the step behind which they may be divided.
         value_bytes: What a value of an activation takes.
     """
-    (images,) = model.get_parameters()
-    batch_size, *image_shape = images.output(0).get_shape()
+    batch_size, *image_shape = pixels.get_shape()
     most_values = MOST_BYTES // value_bytes
     cut, widest = _find_cut(model, most_values)
     num_parts = min(math.ceil(widest / most_values), batch_size)
     if cut is None or num_parts == 1:
         return
     users = cut.get_target_inputs()
+    wide = _extract(pixels, cut)
     sizes = [len(p) for p in np.array_split(np.arange(batch_size), num_parts)]
     parts = opset13.variadic_split(
-        images, np.int64(0), np.array(sizes, np.int64)
+        pixels, np.int64(0), np.array(sizes, np.int64)
     )
-    wide = openvino.Model([cut], [images])
     activations = []
     try:
         for size, part in zip(sizes, parts.outputs(), strict=True):
@@ -61,6 +63,17 @@ def use_microbatches(model: openvino.Model, value_bytes: int) -> None:
     if joined.get_shape() == cut.get_shape():  # The batch is in front.
         _replace(users, joined)
         model.validate_nodes_and_infer_types()
+
+
+def _extract(start: openvino.Output, stop: openvino.Output) -> openvino.Model:
+    """Returns what computes one activation from another, as its own model."""
+    users = start.get_target_inputs()
+    placeholder = opset13.parameter(start.get_shape(), start.get_element_type())
+    _replace(users, placeholder.output(0))
+    try:
+        return openvino.Model([stop], [placeholder]).clone()
+    finally:
+        _replace(users, start)
 
 
 def _find_cut(

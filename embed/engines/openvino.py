@@ -13,6 +13,7 @@ from embed.devices import num_cpu_threads
 from embed.engines.engine import Engine
 from embed.engines.engine import Stream
 from embed.engines.engine import freeze
+from embed.engines.layout import scale_before_transpose
 from embed.engines.microbatch import use_microbatches
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -36,7 +37,8 @@ class OpenVINOEngine(Engine):
         num_threads = num_cpu_threads()
         core = openvino.Core()
         model = read_model(core, backbone, self.input_shape)
-        use_microbatches(model, VALUE_BYTES[precision])
+        pixels = scale_before_transpose(model)
+        use_microbatches(model, pixels, VALUE_BYTES[precision])
         compiled = core.compile_model(
             model,
             "CPU",

@@ -37,7 +37,8 @@ def _run(monkeypatch):
         core, shape = openvino.Core(), (BATCH_SIZE, SIDE, SIDE, 3)
         model = openvino_engine.read_model(core, backbone, shape)
 
-        microbatch.use_microbatches(model, FLOAT32)
+        (entry,) = model.get_parameters()
+        microbatch.use_microbatches(model, entry.output(0), FLOAT32)
 
         compiled = core.compile_model(
             model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
@@ -144,7 +145,7 @@ def test_a_batch_that_is_not_in_front_stays(monkeypatch, batch_size):
     features = opset13.reduce_mean(product, np.array([0]))
     model = openvino.Model([features], [images])
 
-    microbatch.use_microbatches(model, FLOAT32)
+    microbatch.use_microbatches(model, images.output(0), FLOAT32)
 
     assert microbatch._find_cut(model, 4 * SIDE**2 * 3)[0] is not None
     pixels = np.random.default_rng(0).random(shape, np.float32)
