@@ -1,4 +1,4 @@
-"""LiteRT (XNNPACK): the fastest in float32 on most CPUs."""
+"""LiteRT (XNNPACK): float32 on a CPU."""
 
 import math
 
