@@ -30,18 +30,16 @@ def test_images_run_on_the_engine_of_their_size():
         for side in (8, 12)
     )
 
-    assert (small.tolist(), large.tolist()) == (
-        *(4 * [[[1.0]]], 4 * [[[2.0]]]),
-    )
+    assert small.tolist() == 4 * [[[1.0]]]
+    assert large.tolist() == 4 * [[[2.0]]]
     views = engines.embed_views(
         np.zeros((4, 12, 12, 3), np.float32), [True, False]
     )
 
     assert views.tolist() == 4 * [[[2.0], [2.0]]]
     assert not engines.runs_ahead
-    assert (engines.name, engines.batch_size, engines.num_streams) == (
-        *("stub", 4, 1),
-    )
+    assert engines.name == "stub"
+    assert (engines.batch_size, engines.num_streams) == (4, 1)
 
 
 @pytest.mark.parametrize(
