@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.alternatives import PREDICT
 from benchmarks.alternatives import WAYS
 from benchmarks.commands import FLIP
+from benchmarks.commands import ONE_VIEW
 from benchmarks.commands import ONE_VIEW_OURS
 from benchmarks.commands import OURS
 from benchmarks.commands import Command
@@ -155,7 +156,7 @@ def report(
         f"{options.describe()} (min-max):",
         rows,
     )
-    two_views = divide(rounds.of("litert", "rate"), rounds.of(FLIP, "rate"))
+    two_views = divide(rounds.of(ONE_VIEW, "rate"), rounds.of(FLIP, "rate"))
     gflops = Summary.of(rounds.of(ROOF, "gflops"))
     print(
         f"roof: {gflops.format(0)} GFLOP/s of float32 matmul over "
