@@ -236,21 +236,19 @@ def _decode_together(
     import tensorflow as tf
 
     decode = _compiled_decoder(frames, len(encoded))
-    of_frames = [np.asarray(found) for found in decode(tf.constant(encoded))]
-    return [list(of_picture) for of_picture in zip(*of_frames, strict=True)]
+    pictures = decode(tf.constant(encoded))
+    return [[np.asarray(frame) for frame in picture] for picture in pictures]
 
 
 @functools.cache
 def _compiled_decoder(frames: tuple[Frame, ...], num_pictures: int) -> Any:
-    """Returns a function of `(num_pictures,)` strings to pixels by frame."""
+    """Returns a function of `(num_pictures,)` strings to frames by picture."""
     import tensorflow as tf
 
-    def decode(encoded: "tf.Tensor") -> list["tf.Tensor"]:
+    def decode(encoded: "tf.Tensor") -> list[list["tf.Tensor"]]:
         # Beside a GPU too: its resize would round otherwise, and it has work.
         with tf.device("CPU"):
-            pictures = [decode_frames(e, frames) for e in tf.unstack(encoded)]
-            of_frames = zip(*pictures, strict=True)
-            return [tf.stack(of_frame) for of_frame in of_frames]
+            return [decode_frames(e, frames) for e in tf.unstack(encoded)]
 
     return tf.function(
         decode, input_signature=[tf.TensorSpec((num_pictures,), tf.string)]
