@@ -9,13 +9,14 @@ from benchmarks.with_keras import HANDLE
 from benchmarks.with_keras import IMAGE_SIDE
 
 ONE_VIEW, FLIP = "openvino", "openvino, two views"  # What a second one costs.
+BFLOAT16 = "openvino bfloat16"
 # Engine, precision and views of our command, by way.
 OURS = {
     ONE_VIEW: ("openvino", "float32", "plain"),
     FLIP: ("openvino", "float32", "flip"),  # Right after it.
     "litert": ("litert", "float32", "plain"),
     "tensorflow": ("tensorflow", "float32", "plain"),
-    "openvino bfloat16": ("openvino", "bfloat16", "plain"),
+    BFLOAT16: ("openvino", "bfloat16", "plain"),
 }
 ONE_VIEW_OURS = [name for name in OURS if name != FLIP]
 

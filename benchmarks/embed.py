@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.alternatives import PREDICT
 from benchmarks.alternatives import WAYS
+from benchmarks.commands import BFLOAT16
 from benchmarks.commands import FLIP
 from benchmarks.commands import ONE_VIEW
 from benchmarks.commands import ONE_VIEW_OURS
@@ -46,7 +47,7 @@ ROOT = Path(__file__).parents[1]
 NUM_FEW = 128  # Pictures.
 # Half a minute of each way, or more: start-up differs by a second between runs.
 DEFAULT_NUM_MORE = 4_096
-NUM_MORE = {PREDICT: 2_048, ONE_VIEW: 8_192, "openvino bfloat16": 8_192}
+NUM_MORE = {PREDICT: 2_048, ONE_VIEW: 8_192, BFLOAT16: 8_192}
 GFLOP_AN_IMAGE = 1.164  # A multiplication and an addition are two.
 ROOF, DRAWN = "roof", "drawn"
 MATMUL_SIDE, NUM_MATMULS = 4096, 5
@@ -146,7 +147,7 @@ def report(
     shares = {
         name: rounds.ratio(name, ROOF, "rate")
         for name in names
-        if "bfloat16" not in name and name != FLIP
+        if name not in (BFLOAT16, FLIP)
     }
     rows = [["way", "images/s", "times predict", "of the roof", "off by"]]
     for name, rate in rates.items():
