@@ -62,10 +62,6 @@ def prepare_devices() -> Devices:
     with import_libraries():
         import tensorflow as tf
 
-        if _thread_limits:
-            tf.config.threading.set_intra_op_parallelism_threads(
-                num_cpu_threads()
-            )
         physical = tf.config.list_physical_devices("GPU")
         for gpu in physical:
             tf.config.experimental.set_memory_growth(gpu, True)
@@ -98,13 +94,14 @@ def share_gpus(num_processes: int) -> list[str]:
 def use_threads(num_threads: int) -> None:
     """Has TensorFlow compute each operation in one thread.
 
-    For what is one small operation after another, as the training of a head
-    is: handing them from thread to thread costs two fifths of the time on 2
-    cores. It holds for the process, and does nothing where TensorFlow has
-    computed before.
+    For what is many small operations, as the training of a head and decoding
+    are: to hand them from thread to thread costs two fifths of the time of
+    one on 2 cores, and a sixth of the other's. It holds for the process, and
+    does nothing where TensorFlow has computed before.
 
     Args:
-        num_threads: Operations at the same time: as many as trainings.
+        num_threads: Operations at the same time: as many as there are
+            trainings, or cores.
     """
     with import_libraries(), contextlib.suppress(RuntimeError):
         import tensorflow as tf

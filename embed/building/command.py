@@ -227,12 +227,15 @@ def run_build_cache(
         from embed.backbones import BackboneRequest
         from embed.backbones.request import DEFAULT_WEIGHTS
         from embed.building.request import BuildRequest
+        from embed.devices import num_cpu_threads
+        from embed.devices import use_threads
         from embed.extract import build_cache
         from embed.images import DEFAULT_MAX_PIXELS
         from embed.sources import SourceRequest
         from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
         from embed.views import parse_views
 
+        use_threads(num_cpu_threads())
         chosen = PRESETS[preset]
         side = image_size or (None if backbone else chosen.image_size)
         result = build_cache(

@@ -12,6 +12,9 @@ import numpy as np
 import openvino
 from openvino import opset13
 
+from embed.engines.edges import connect
+from embed.engines.edges import only_user
+
 SCALINGS = {"Multiply": opset13.multiply, "Add": opset13.add}
 
 
@@ -27,12 +30,12 @@ def scale_before_transpose(model: openvino.Model) -> openvino.Output:
         The images, scaled as far as they are before they are transposed.
     """
     (images,) = model.get_parameters()
-    transpose = _only_user(images)
+    transpose = only_user(images)
     pixels = images.output(0)
     if transpose is None or transpose.get_type_name() != "Transpose":
         return pixels
     last: openvino.Node = transpose
-    while (node := _only_user(last)) is not None:
+    while (node := only_user(last)) is not None:
         value = _find_scalar(node)
         if value is None:
             break
@@ -41,16 +44,9 @@ def scale_before_transpose(model: openvino.Model) -> openvino.Output:
     if last is transpose:
         return pixels
     moved = opset13.transpose(pixels, transpose.input_value(1)).output(0)
-    for user in last.output(0).get_target_inputs():
-        user.replace_source_output(moved)
+    connect(last.output(0).get_target_inputs(), moved)
     model.validate_nodes_and_infer_types()
     return pixels
-
-
-def _only_user(node: openvino.Node) -> openvino.Node | None:
-    """Returns the node that alone uses the result of another, if any."""
-    users = [user.get_node() for user in node.output(0).get_target_inputs()]
-    return users[0] if len(users) == 1 else None
 
 
 def _find_scalar(node: openvino.Node) -> np.ndarray | None:

@@ -15,6 +15,8 @@ import numpy as np
 import openvino
 from openvino import opset13
 
+from embed.engines.edges import connect
+
 # Of an activation, in all images that a layer sees at a time. On 2 cores with
 # 2 MB each MobileNetV2 1.4 at 224 px is a tenth faster then in float32, and a
 # seventh in bfloat16.
@@ -55,13 +57,13 @@ def use_microbatches(
             of_part = wide.clone()
             of_part.reshape([size, *image_shape])
             (placeholder,) = of_part.get_parameters()
-            _replace(placeholder.output(0).get_target_inputs(), part)
+            connect(placeholder.output(0).get_target_inputs(), part)
             activations.append(of_part.get_results()[0].input_value(0))
         joined = opset13.concat(activations, 0).output(0)
     except RuntimeError:  # The size of the batch is written into it.
         return
     if joined.get_shape() == cut.get_shape():  # The batch is in front.
-        _replace(users, joined)
+        connect(users, joined)
         model.validate_nodes_and_infer_types()
 
 
@@ -69,11 +71,11 @@ def _extract(start: openvino.Output, stop: openvino.Output) -> openvino.Model:
     """Returns what computes one activation from another, as its own model."""
     users = start.get_target_inputs()
     placeholder = opset13.parameter(start.get_shape(), start.get_element_type())
-    _replace(users, placeholder.output(0))
+    connect(users, placeholder.output(0))
     try:
         return openvino.Model([stop], [placeholder]).clone()
     finally:
-        _replace(users, start)
+        connect(users, start)
 
 
 def _find_cut(
@@ -116,8 +118,3 @@ def _find_cut(
                 cut, widest = None, max(widest, num_values)
         uses = +uses  # Without what is done with.
     return (cut if widest else None), widest
-
-
-def _replace(users: set[openvino.Input], new: openvino.Output) -> None:
-    for user in users:
-        user.replace_source_output(new)

@@ -15,6 +15,7 @@ from embed.engines.engine import Stream
 from embed.engines.engine import freeze
 from embed.engines.layout import scale_before_transpose
 from embed.engines.microbatch import use_microbatches
+from embed.engines.small_maps import join_small_maps
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 VALUE_BYTES = {"float32": 4, "bfloat16": 2}
@@ -39,6 +40,8 @@ class OpenVINOEngine(Engine):
         model = read_model(core, backbone, self.input_shape)
         pixels = scale_before_transpose(model)
         use_microbatches(model, pixels, VALUE_BYTES[precision])
+        if precision == "bfloat16":  # In float32 there is little to gain.
+            join_small_maps(model)
         compiled = core.compile_model(
             model,
             "CPU",

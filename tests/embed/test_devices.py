@@ -86,3 +86,22 @@ def test_one_thread_is_for_what_has_not_computed_yet(is_before):
 
     # 0 is TensorFlow's own choice.
     assert printed.split() == (["1", "1"] if is_before else ["0", "0"])
+
+
+def test_a_build_decodes_each_picture_in_one_thread(tmp_path):
+    """All cores decode: the parts of one picture would wait for others."""
+    words = ["build-cache", "--dataset", "folder:missing"]
+    words += ["--backbone", "keras:MobileNetV2", "--weights", "missing.h5"]
+    program = "\n".join(
+        [
+            "import os",
+            f"os.chdir({str(tmp_path)!r})",
+            "from embed.cli import app",
+            f"try: app({words!r})",
+            "except SystemExit: pass",
+            "import tensorflow as tf",
+            "print(tf.config.threading.get_intra_op_parallelism_threads())",
+        ]
+    )
+
+    assert run_program(program, timeout=120).stdout.split() == ["1"]

@@ -38,7 +38,9 @@ from embed.building.runners.order import WorkOrder
 from embed.building.runners.turns import Turns
 from embed.building.start import start_engine
 from embed.console import Console
+from embed.devices import num_cpu_threads
 from embed.devices import prepare_devices
+from embed.devices import use_threads
 from embed.engines import Engine
 from embed.engines.sized import SizedEngines
 from embed.errors import EngineError
@@ -86,6 +88,7 @@ class BlockWorker:
 
     def __init__(self, order: WorkOrder) -> None:
         self._order, self._remarks = order, Remarks()
+        use_threads(num_cpu_threads())
         prepare_devices()
         request = order.request
         backbone = load_backbone(request.backbone)

@@ -8,6 +8,7 @@ from embed.backbones import Backbone
 
 openvino = pytest.importorskip("openvino")
 opset13 = pytest.importorskip("openvino.opset13")
+edges = pytest.importorskip("embed.engines.edges")
 layout = pytest.importorskip("embed.engines.layout")
 openvino_engine = pytest.importorskip("embed.engines.openvino")
 
@@ -28,10 +29,10 @@ def read_model(layers):
 def kinds_until_convolution(model):
     """Returns what is done to images before the convolution."""
     (images,) = model.get_parameters()
-    node, kinds = layout._only_user(images), []
+    node, kinds = edges.only_user(images), []
     while node is not None and node.get_type_name() != "Convolution":
         kinds.append(node.get_type_name())
-        node = layout._only_user(node)
+        node = edges.only_user(node)
     return kinds
 
 

@@ -23,12 +23,14 @@ from embed.building.folder import read_token
 from embed.building.plan import make_plan
 from embed.building.remote import RemotePath
 from embed.building.request import create_spec
+from embed.building.runners import worker as worker_module
 from embed.building.runners.order import Failure
 from embed.building.runners.order import WorkOrder
 from embed.building.runners.order import list_units
 from embed.building.runners.worker import BlockWorker
 from embed.building.runners.worker import answer
 from embed.console import Console
+from embed.devices import num_cpu_threads
 from embed.errors import EngineError
 from embed.errors import RunnerError
 from embed.errors import SourceError
@@ -89,6 +91,16 @@ def list_all(order, views=None):
         for task in plan.list_tasks(list_blocks(counts))
     ]
     return list_units(tasks, pictures)
+
+
+def test_a_worker_has_all_its_cores_decode(order, monkeypatch):
+    """Each picture in one thread, as in the command itself."""
+    asked = []
+    monkeypatch.setattr(worker_module, "use_threads", asked.append)
+
+    BlockWorker(order)
+
+    assert asked == [num_cpu_threads()]
 
 
 def test_a_unit_is_a_block_on_disk(order, units):
