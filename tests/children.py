@@ -31,10 +31,7 @@ FORKED.set_forkserver_preload(
 @contextlib.contextmanager
 def start(target, *arguments, **options):
     """Runs a function in a process of its own; kills what is left of it."""
-    with pytest.MonkeyPatch.context() as patch:
-        # TensorFlow reads it when it is imported, before the command sets it.
-        patch.setenv(LOG_LEVEL_VARIABLE, LOG_LEVEL_FATAL)
-        multiprocessing.forkserver.ensure_running()
+    ensure_server()
     process = FORKED.Process(target=target, args=arguments, kwargs=options)
     process.start()
     try:
@@ -42,6 +39,14 @@ def start(target, *arguments, **options):
     finally:
         process.kill()
         process.join()
+
+
+def ensure_server():
+    """Starts what processes are forked from, which must not log."""
+    with pytest.MonkeyPatch.context() as patch:
+        # TensorFlow reads it when it is imported, before the command sets it.
+        patch.setenv(LOG_LEVEL_VARIABLE, LOG_LEVEL_FATAL)
+        multiprocessing.forkserver.ensure_running()
 
 
 def wait_until(is_so, process=None):

@@ -22,6 +22,7 @@ from embed.building.runners.runner import Work
 from embed.console import Console
 from embed.errors import RunnerError
 from tests.children import FORKED
+from tests.children import ensure_server
 from tests.children import start
 from tests.children import wait_until
 
@@ -35,6 +36,7 @@ class StubbedRunner(ProcessRunner):
 
     def _start(self, number):
         ours, theirs = multiprocessing.Pipe()
+        ensure_server()
         process = FORKED.Process(target=serve, args=(theirs, self.deadly))
         process.start()
         theirs.close()
