@@ -235,42 +235,43 @@ def run_build_cache(
         from embed.storage.parts import DEFAULT_MAX_FILE_BYTES
         from embed.views import parse_views
 
-        use_threads(num_cpu_threads())
         chosen = PRESETS[preset]
         side = image_size or (None if backbone else chosen.image_size)
-        result = build_cache(
-            BuildRequest(
-                source=SourceRequest(
-                    dataset=dataset or chosen.dataset,
-                    data_dir=str(data_dir) if data_dir else None,
-                    limit=limit,
-                    labels=str(labels) if labels else None,
-                    label_from=label_from,
-                    train_split=train_split,
-                    test_split=test_split,
-                ),
-                backbone=BackboneRequest(
-                    handle=backbone or chosen.backbone,
-                    weights=weights
-                    or (DEFAULT_WEIGHTS if backbone else chosen.weights),
-                    image_size=(side, side) if side else None,
-                    seed=seed,
-                    cut=cut,
-                ),
-                views=parse_views(chosen.views if views is None else views),
-                precision=precision,
-                dtype=dtype,
-                engine=engine,
-                batch_size=batch_size,
-                on_error=on_error,
-                max_pixels=max_pixels or DEFAULT_MAX_PIXELS,
-                runner=runner,
-                num_workers=workers,
-                address=address,
-                gpus_per_worker=gpus_per_worker,
-                blocks=blocks,
-                max_file_bytes=max_file_size or DEFAULT_MAX_FILE_BYTES,
+        request = BuildRequest(
+            source=SourceRequest(
+                dataset=dataset or chosen.dataset,
+                data_dir=str(data_dir) if data_dir else None,
+                limit=limit,
+                labels=str(labels) if labels else None,
+                label_from=label_from,
+                train_split=train_split,
+                test_split=test_split,
             ),
+            backbone=BackboneRequest(
+                handle=backbone or chosen.backbone,
+                weights=weights
+                or (DEFAULT_WEIGHTS if backbone else chosen.weights),
+                image_size=(side, side) if side else None,
+                seed=seed,
+                cut=cut,
+            ),
+            views=parse_views(chosen.views if views is None else views),
+            precision=precision,
+            dtype=dtype,
+            engine=engine,
+            batch_size=batch_size,
+            on_error=on_error,
+            max_pixels=max_pixels or DEFAULT_MAX_PIXELS,
+            runner=runner,
+            num_workers=workers,
+            address=address,
+            gpus_per_worker=gpus_per_worker,
+            blocks=blocks,
+            max_file_bytes=max_file_size or DEFAULT_MAX_FILE_BYTES,
+        )
+        use_threads(num_cpu_threads())  # Behind all that needs no TensorFlow.
+        result = build_cache(
+            request,
             artifacts_dir=artifacts,
             cache_path=cache,
             is_overwrite=overwrite,

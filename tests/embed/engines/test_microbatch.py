@@ -6,15 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from embed.backbones import Backbone
 from embed.backbones import BackboneRequest
 from embed.backbones import load_backbone
 from embed.engines import create_engine
+from tests.changed_graph import run_changed
 
 openvino = pytest.importorskip("openvino")
 opset13 = pytest.importorskip("openvino.opset13")
 microbatch = pytest.importorskip("embed.engines.microbatch")
-openvino_engine = pytest.importorskip("embed.engines.openvino")
 
 BATCH_SIZE = 8
 FLOAT32 = 4  # Bytes.
@@ -30,28 +29,13 @@ def _run(monkeypatch):
         monkeypatch.setattr(
             microbatch, "MOST_BYTES", num_fitting * BYTES_AN_IMAGE
         )
-        keras.utils.set_random_seed(0)
-        images = keras.Input((SIDE, SIDE, 3))
-        features = keras.layers.GlobalAveragePooling2D()(layers(images))
-        backbone = Backbone("keras:L", keras.Model(images, features), "w" * 64)
-        core, shape = openvino.Core(), (BATCH_SIZE, SIDE, SIDE, 3)
-        model = openvino_engine.read_model(core, backbone, shape)
 
-        (entry,) = model.get_parameters()
-        microbatch.use_microbatches(model, entry.output(0), FLOAT32)
+        def change(model):
+            (entry,) = model.get_parameters()
+            microbatch.use_microbatches(model, entry.output(0), FLOAT32)
 
-        compiled = core.compile_model(
-            model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-        )
-        pixels = np.random.default_rng(0).random(shape, np.float32)
-        (answer,) = compiled([pixels]).values()
-        expected = np.asarray(backbone.model(pixels, training=False))
-        assert expected.std(0).max() > 1e-4
-        np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-6)
         return collections.Counter(
-            node.input_value(0).get_shape()[0]
-            for node in model.get_ordered_ops()
-            if node.get_type_name() == "Convolution"
+            run_changed(layers, change, batch_size=BATCH_SIZE, side=SIDE)
         )
 
     return run

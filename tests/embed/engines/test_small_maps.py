@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from embed.backbones import Backbone
+from tests.changed_graph import run_changed
 
-openvino = pytest.importorskip("openvino")
 openvino_engine = pytest.importorskip("embed.engines.openvino")
 small_maps = pytest.importorskip("embed.engines.small_maps")
 
@@ -14,35 +14,11 @@ SIDE, BATCH_SIZE = 14, 3
 SMALL = 7  # Side of the maps behind `reduce`.
 
 
-@pytest.fixture(name="run")
-def _run():
+def run(layers, side=SIDE):
     """Runs a batch; says how many images its 1x1 convolutions saw."""
-
-    def run(layers, side=SIDE):
-        keras.utils.set_random_seed(0)
-        images = keras.Input((side, side, 3))
-        features = keras.layers.GlobalAveragePooling2D()(layers(images))
-        backbone = Backbone("keras:L", keras.Model(images, features), "w" * 64)
-        core, shape = openvino.Core(), (BATCH_SIZE, side, side, 3)
-        model = openvino_engine.read_model(core, backbone, shape)
-
-        small_maps.join_small_maps(model)
-
-        compiled = core.compile_model(
-            model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-        )
-        pixels = np.random.default_rng(0).random(shape, np.float32)
-        (answer,) = compiled([pixels]).values()
-        expected = np.asarray(backbone.model(pixels, training=False))
-        assert expected.std(0).max() > 1e-5
-        np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-6)
-        return [
-            node.input_value(0).get_shape()[0]
-            for node in model.get_ordered_ops()
-            if node.get_type_name() == "Convolution"
-        ]
-
-    return run
+    return run_changed(
+        layers, small_maps.join_small_maps, batch_size=BATCH_SIZE, side=side
+    )
 
 
 def reduce(images):
@@ -59,7 +35,7 @@ def normalize(images):
     return layer(images)
 
 
-def test_maps_between_depthwise_convolutions_are_joined(run):
+def test_maps_between_depthwise_convolutions_are_joined():
     """With offset, ReLU and the shortcut; others see the batch."""
 
     def layers(images):
@@ -80,7 +56,7 @@ def test_maps_between_depthwise_convolutions_are_joined(run):
 @pytest.mark.parametrize(
     ("side", "num_images"), [(SIDE, 1), (22, 1), (24, BATCH_SIZE)]
 )
-def test_large_maps_stay_as_they_are(run, side, num_images):
+def test_large_maps_stay_as_they_are(side, num_images):
     """Those of 11 x 11 are small; of 12 x 12 little would be gained."""
 
     def layers(images):
@@ -101,7 +77,7 @@ def test_large_maps_stay_as_they_are(run, side, num_images):
     ],
     ids=["3x3", "sigmoid", "pooling", "strides", "padding", "by row"],
 )
-def test_nothing_is_joined_before_another_layer(run, follow):
+def test_nothing_is_joined_before_another_layer(follow):
     """Pixels would be moved there and back, or belong to one image."""
 
     def layers(images):
@@ -111,7 +87,7 @@ def test_nothing_is_joined_before_another_layer(run, follow):
     assert set(run(layers)) == {BATCH_SIZE}
 
 
-def test_nothing_is_joined_behind_another_layer(run):
+def test_nothing_is_joined_behind_another_layer():
     """Of a network that is not depthwise, as ResNet."""
 
     def layers(images):
@@ -121,7 +97,7 @@ def test_nothing_is_joined_behind_another_layer(run):
     assert run(layers) == [BATCH_SIZE, BATCH_SIZE]
 
 
-def test_squeezed_and_excited_maps_stay_as_they_are(run):
+def test_squeezed_and_excited_maps_stay_as_they_are():
     """What one image is scaled by differs from image to image."""
 
     def layers(images):
