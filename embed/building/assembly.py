@@ -1,5 +1,6 @@
 """From known rows to the finished file of a cache."""
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,13 @@ from embed.building.folder import BUILDING
 from embed.building.folder import cache_path_of
 from embed.building.folder import finish_blocks
 from embed.building.folder import read_place
-from embed.building.lock import is_being_built
+from embed.building.folder import read_spec
+from embed.building.lock import lock_build
 from embed.building.parents import BlocksParent
 from embed.building.parents import CacheParent
 from embed.building.plan import NOBODY
 from embed.building.plan import Plan
+from embed.building.remote import AnyPath
 from embed.building.remote import identify
 from embed.building.result import BadImage
 from embed.building.stamps import write_stamps
@@ -26,11 +29,14 @@ from embed.cache import open_cache
 from embed.console import Console
 from embed.decoding.formats import FORMATS
 from embed.errors import BadImagesError
+from embed.errors import BusyCacheError
 from embed.errors import CorruptCacheError
+from embed.errors import StorageError
 from embed.provenance import Provenance
 from embed.provenance import SkippedImage
 from embed.sources import Source
 from embed.spec import CacheSpec
+from embed.spec import is_kin
 from embed.storage.seal import BUILD_COMMAND
 from embed.storage.writer import FeatureRows
 from embed.storage.writer import SplitContent
@@ -192,17 +198,41 @@ class Assembly:
         }
         for number, parent in enumerate(self._plan.parents):
             build_dir = builds.get(identify(parent.path))
-            if (
-                isinstance(parent, BlocksParent)
-                and build_dir is not None
-                and set(parent.views) <= set(self._plan.views)
-                and all(
-                    int((plan.parents == number).sum()) == parent.count(split)
-                    for split, plan in self._plan.splits.items()
-                )
-                and not is_being_built(cache_path_of(build_dir))
+            if build_dir is None or not isinstance(parent, BlocksParent):
+                continue
+            with (
+                contextlib.suppress(
+                    BusyCacheError, PermissionError, StorageError
+                ),
+                lock_build(
+                    cache_path_of(build_dir),
+                    is_waiting=False,
+                    console=Console(is_quiet=True),
+                ),
             ):
-                finish_blocks(build_dir, parent.path, console)
+                if self._uses_all_of(number, parent.path):
+                    finish_blocks(build_dir, parent.path, console)
+
+    def _uses_all_of(self, number: int, blocks_dir: AnyPath) -> bool:
+        """Tells whether all that a build holds by now is in the cache.
+
+        It may have gone on, or begun anew, since the plan was made.
+        """
+        held = read_spec(blocks_dir)
+        if (
+            held is None
+            or not is_kin(self._spec, held)
+            or not set(held.views) <= set(self._plan.views)
+        ):
+            return False
+        now = BlocksParent(blocks_dir, held.views, is_checked=True)
+        for split, plan in self._plan.splits.items():
+            digests = now.known(split).content_digests
+            rows = np.flatnonzero(plan.parents == number)
+            rows = rows[np.argsort(plan.positions[rows])]
+            if not np.array_equal(self._plan.known(split, rows)[0], digests):
+                return False
+        return True
 
     def _read(self, split: str) -> Iterator[FeatureRows]:
         """Yields rows for the file, some hundreds at a time."""

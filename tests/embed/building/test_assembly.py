@@ -7,6 +7,7 @@ from embed.building.assembly import Assembly
 from embed.building.blocks import Block
 from embed.building.blocks import write_block
 from embed.building.current import CurrentPictures
+from embed.building.folder import begin_blocks
 from embed.building.lock import lock_build
 from embed.building.parents import BlocksParent
 from embed.building.plan import make_plan
@@ -32,6 +33,13 @@ from tests.letters import LetterSource
 QUIET = Console(is_quiet=True)
 
 
+def spec_of_letters(views=BOTH, **changes):
+    """Returns what a cache of the letters, in both splits, is of."""
+    count = SplitSpec(num_images=len(IDS), digest="")
+    splits = {"train": count, "test": count}
+    return create_spec(views=views, splits=splits, **changes)
+
+
 def assemble(*parents, bad=(), accepts_errors=False, views=BOTH):
     """Plans the five letters, in both splits, and assembles what is known.
 
@@ -39,8 +47,7 @@ def assemble(*parents, bad=(), accepts_errors=False, views=BOTH):
     """
     source = LetterSource()
     pictures = CurrentPictures(source, QUIET)
-    count = SplitSpec(num_images=len(IDS), digest="")
-    spec = create_spec(views=views, splits={"train": count, "test": count})
+    spec = spec_of_letters(views)
     plan = make_plan(spec, pictures, parents, accepts_errors=accepts_errors)
     return Assembly(
         plan=plan,
@@ -54,8 +61,9 @@ def assemble(*parents, bad=(), accepts_errors=False, views=BOTH):
     )
 
 
-def write_blocks(build_dir, image_ids, views=BOTH):
-    """Writes blocks of both splits, of some letters."""
+def write_blocks(build_dir, image_ids, views=BOTH, *, number=0, **changes):
+    """Writes a block of both splits, of some letters, and what it is of."""
+    begin_blocks(build_dir, build_dir, spec_of_letters(views, **changes))
     for split in ("train", "test"):
         count = len(image_ids)
         digests = b"".join(digest_content(i.encode()) for i in image_ids)
@@ -66,7 +74,7 @@ def write_blocks(build_dir, image_ids, views=BOTH):
             is_oriented=np.zeros(count, bool),
             stamps=np.full((count, 3), -1),
         )
-        write_block(block, build_dir / split / "00000000.npz")
+        write_block(block, build_dir / split / f"{number:08}.npz")
     return BlocksParent(build_dir, views)
 
 
@@ -218,5 +226,29 @@ def test_a_build_that_goes_on_is_kept(tmp_path):
 
     with lock_build(tmp_path / "old.h5", is_waiting=False, console=QUIET):
         assembly.remove_used_up(tmp_path, QUIET)
+
+    assert files_in(tmp_path) == ["old.h5.building"]
+
+
+@pytest.mark.parametrize("before", [(), ("a",)], ids=["none", "one"])
+def test_a_build_that_has_gone_on_since_is_kept(tmp_path, before):
+    """What was written after the plan was made is in no cache."""
+    parent = write_blocks(tmp_path / "old.h5.building", before)
+    rest = FakeParent(1, IDS, BOTH)
+    assembly = assemble(parent, rest)
+    write_blocks(tmp_path / "old.h5.building", ("b",), number=1)
+
+    assembly.remove_used_up(tmp_path, QUIET)
+
+    assert files_in(tmp_path) == ["old.h5.building"]
+
+
+def test_a_build_that_began_anew_since_is_kept(tmp_path):
+    """As many rows, of the same pictures, by another backbone."""
+    build_dir = tmp_path / "old.h5.building"
+    assembly = assemble(write_blocks(build_dir, IDS))
+    write_blocks(build_dir, IDS, backbone="keras:other")
+
+    assembly.remove_used_up(tmp_path, QUIET)
 
     assert files_in(tmp_path) == ["old.h5.building"]
