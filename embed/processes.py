@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -43,6 +44,8 @@ def start_process(
         name=name,
         daemon=True,
     )
+    # The first start of all starts this too, and unblocks the signal then.
+    resource_tracker.ensure_running()
     # It inherits this: Ctrl-C is for this process, which ends the others.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

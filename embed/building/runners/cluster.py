@@ -118,10 +118,16 @@ def divide_cluster(
         RunnerError: If there is no room for one.
     """
 
+    def count_by_gpus(machine: Machine) -> int:
+        """Returns how many workers have GPUs; a part is of a single one."""
+        if gpus_each < 1:
+            return int(machine.num_gpus) * int(1 / gpus_each)
+        return int(machine.num_gpus / gpus_each)
+
     def count(num_cpus: int) -> int:
         """Returns how many workers of so many CPU threads have room."""
         return sum(
-            min(m.num_cpus // num_cpus, int(m.num_gpus / gpus_each))
+            min(m.num_cpus // num_cpus, count_by_gpus(m))
             if gpus_each
             else m.num_cpus // num_cpus
             for m in machines

@@ -198,7 +198,7 @@ class BlockWorker:
         sizes = frozenset(images)
         with self._choosing:
             if sizes not in self._engines:
-                self._engines[sizes] = start_engine(
+                engine = start_engine(
                     self._order.request,
                     self._backbones,
                     images,
@@ -206,17 +206,17 @@ class BlockWorker:
                     earlier=name,
                     console=self._remarks,
                 )
-                found = self._engines[sizes].name
-                if name and found != name:
+                if name and engine.name != name:
                     raise EngineError(
                         f"This build runs on the engine {name}, and a worker "
-                        f"on {host_name()} would choose {found}. Expected: one "
-                        "engine for all rows. Install `headstart[cpu]` on all "
-                        "machines, and where some have a GPU and others have "
-                        f"none, run again with `--engine {name}`: what is "
-                        "finished is kept."
+                        f"on {host_name()} would choose {engine.name}. "
+                        "Expected: one engine for all rows. Install "
+                        "`headstart[cpu]` on all machines, and where some "
+                        "have a GPU and others have none, run again with "
+                        f"`--engine {name}`: what is finished is kept."
                     )
-                on_engine(found)
+                self._engines[sizes] = engine
+                on_engine(engine.name)
             return self._engines[sizes]
 
     def _keep(
