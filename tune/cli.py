@@ -126,8 +126,10 @@ def run_search_command(
     have the same one, and a larger one contains it. An epoch is then a pass
     over the sample. `head train` trains the winner on all images.
 
-    Hyperband sweeps, from few epochs to --max-epochs, until --max-trials are
-    used up. The grid is cut off after --max-trials points.
+    Bayesian optimisation draws a quarter of --max-trials at random, then
+    --parallel at a time, from what is known by then. Hyperband sweeps, from
+    few epochs to --max-epochs, until --max-trials are used up. The grid is cut
+    off after --max-trials points.
 
     The trials are the same however many --workers train them, and so is their
     table. The trials of one that dies are run again, and it is started anew.

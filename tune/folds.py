@@ -9,6 +9,9 @@ from tune.task import Outcome
 from tune.task import Task
 from tune.vectorized import VectorizedTrainer
 
+# Few, so that a kill costs little: none is finished before its last fold.
+HEADS_AT_ONCE = 4
+
 
 class FoldedTrainer:
     """Trains each head on every fold; its score is that of all images.
@@ -34,23 +37,34 @@ class FoldedTrainer:
         Raises:
             PipelineError: If a stream's memory limit has no room for a batch.
         """
-        scores = [_Scores() for _ in tasks]
+        # Those of as many epochs together, so that none is left alone long.
+        order = sorted(range(len(tasks)), key=lambda p: -tasks[p].spec.epochs)
+        for start in range(0, len(order), HEADS_AT_ONCE):
+            self._train_some(
+                tasks, order[start : start + HEADS_AT_ONCE], on_end
+            )
+
+    def _train_some(
+        self, tasks: Sequence[Task], places: Sequence[int], on_end: OnEnd
+    ) -> None:
+        """Trains the heads of some places, on one fold after the other."""
+        scores = {place: _Scores() for place in places}
         for number, trainer in enumerate(self._trainers):
-            places = [p for p, score in enumerate(scores) if not score.message]
+            sound = [p for p, score in scores.items() if not score.message]
 
             def add(
-                place: int,
+                index: int,
                 outcome: Outcome,
                 state: Arrays,
-                places: Sequence[int] = places,
+                places: Sequence[int] = sound,
                 num_images: int = self._num_images[number],
             ) -> None:
-                scores[places[place]].add(outcome, state, num_images)
+                scores[places[index]].add(outcome, state, num_images)
 
             trainer.train(
-                [self._of_fold(tasks[place], number) for place in places], add
+                [self._of_fold(tasks[place], number) for place in sound], add
             )
-        for place, score in enumerate(scores):
+        for place, score in scores.items():
             on_end(place, score.outcome(), score.states)
 
     def _of_fold(self, task: Task, number: int) -> Task:

@@ -88,7 +88,8 @@ class _GridOracle(keras_tuner.Oracle):
 class _BayesianOracle(oracles.BayesianOptimizationOracle):
     """Bayesian optimisation that fits a budget of few trials.
 
-    KerasTuner draws 3 random trials per hyperparameter first: 24 of 32.
+    KerasTuner draws 3 random trials per hyperparameter first, 24 of 32, and
+    more as long as these are not finished: of 16 at once all are random.
     """
 
     def __init__(self, max_trials: int, common: dict[str, Any]) -> None:
@@ -100,7 +101,14 @@ class _BayesianOracle(oracles.BayesianOptimizationOracle):
         )
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Proposes the values of a trial."""
+        """Proposes the values of a trial, or waits for the random ones."""
+        trials = self.trials.values()
+        num_completed = sum(t.status == TrialStatus.COMPLETED for t in trials)
+        if (
+            self.ongoing_trials
+            and num_completed < self.num_initial_points <= len(trials)
+        ):
+            return {"status": TrialStatus.IDLE}
         with warnings.catch_warnings():
             # A length scale at the end of its range: a hyperparameter that
             # makes no difference.
@@ -114,8 +122,10 @@ class _HyperbandOracle(oracles.HyperbandOracle):
 
     KerasTuner's takes no `max_trials`, and its first bracket alone takes 52
     for 60 epochs: cut off after 32, nothing would have trained for more than
-    7 of them. This one takes the most brackets of which a whole sweep
-    fits, then the most trials, and sweeps until the trials are used up.
+    7 of them. Asked for many at once, it begins the next sweep where a round
+    has to wait for another one. This one takes the most brackets of which a
+    whole sweep fits, then the most trials; when it has ended, the next one is
+    made to fit what is left, until the trials are used up.
     """
 
     def __init__(
@@ -127,10 +137,27 @@ class _HyperbandOracle(oracles.HyperbandOracle):
         super().__init__(
             max_epochs=max_epochs,
             factor=HYPERBAND_FACTOR,
-            hyperband_iterations=max_trials,  # Each has a trial at least.
+            hyperband_iterations=1,  # It stops behind a sweep.
             **common,
         )
         self.max_trials = max_trials
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Proposes the values of a trial, or waits for a round to end."""
+        proposal: dict[str, Any] = super().populate_space(trial_id)
+        if proposal["status"] == TrialStatus.STOPPED:
+            self._begin_sweep(self.max_trials - len(self.trials))
+            proposal = super().populate_space(trial_id)
+        return proposal
+
+    def _begin_sweep(self, max_trials: int) -> None:
+        """Begins one of so many trials; rounds that failed are given up."""
+        self._num_brackets, self._end_size = fit_brackets(
+            max_trials, self.max_epochs
+        )
+        self._current_bracket = self._num_brackets - 1
+        self._brackets = []
+        self._start_new_bracket()
 
     def _get_num_brackets(self) -> int:
         return self._num_brackets

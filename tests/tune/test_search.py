@@ -445,9 +445,12 @@ def test_a_search_that_streams_runs_no_baselines(search, make_cache, capsys):
 
 
 @pytest.mark.usefixtures("train_at_once")
-def test_hyperband_trains_the_best_for_longer(search):
+@pytest.mark.parametrize("parallel", [3, 16])
+def test_hyperband_trains_the_best_for_longer(search, parallel):
     """Its rungs raise the epochs of good trials up to the largest number."""
-    result = search(oracle="hyperband", max_trials=9, max_epochs=60)
+    result = search(
+        oracle="hyperband", max_trials=9, max_epochs=60, parallel=parallel
+    )
 
     epochs = [t.spec.epochs for t in result.trials if not t.is_reference]
 
