@@ -111,7 +111,7 @@ def find_or_train_run(
             f"Training the winner of the last search, {path}"
             f"{_describe_sample(spec, cache)}."
         )
-    prepare_threads(  # As the search did: the same seed, the same bits.
+    prepare_threads(  # As the search did, where heads are small.
         feature_dim=cache.feature_dim,
         num_classes=len(cache.spec.class_names),
     )

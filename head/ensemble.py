@@ -108,25 +108,6 @@ def train_members(
     ]
 
 
-def answer_rows(
-    head: "keras.Model", rows: Rows | RowStream
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what a head says of the view 0 of rows, and their labels.
-
-    Args:
-        head: Features to logits.
-        rows: Validation rows.
-
-    Returns:
-        float32 `(num_images, num_classes)` and int32 `(num_images,)`.
-
-    Raises:
-        CorruptCacheError: If a row is not what was written.
-    """
-    logits, labels = answer_views(head, rows, num_answered=1)
-    return logits[:, 0], labels
-
-
 def score_rows(head: "keras.Model", rows: Rows | RowStream) -> float:
     """Returns on which share of rows a head is right by view 0.
 

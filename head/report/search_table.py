@@ -20,7 +20,9 @@ TABLE, SUMMARY = "trials.csv", "search.json"
 MAX_ROWS = 15  # The best; the file has the others.
 # Columns that say nothing to whoever reads one page of one cache.
 LEFT_OUT = {"status", "fingerprint"}
-COMPLETED = "completed"
+COMPLETED, HYPERBAND = "completed", "hyperband"
+# What two trainings of the same head may differ in.
+OUTCOMES = {"rank", "trial_id", "epochs", "val_accuracy", "val_loss", "seconds"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,7 @@ class SearchTable:
         rows: Texts by row, the best first.
         num_rows: How many there are in all.
         seconds: It took.
-        epochs: Of all finished trials together.
+        epochs: Of all trainings of finished trials, one for each fold.
         oracle: What proposed the trials.
         num_sampled: Pictures that they were trained and scored on, if they
             were a sample; `None` for all.
@@ -63,6 +65,7 @@ def find_search_table(artifacts_dir: Path, run: Run) -> SearchTable | None:
 
 def _read(directory: Path) -> SearchTable:
     summary = json.loads((directory / SUMMARY).read_text("utf-8"))
+    spec = summary["spec"]
     with (directory / TABLE).open(encoding="utf-8", newline="") as file:
         trials = list(csv.DictReader(file))
     shown = trials[:MAX_ROWS]
@@ -80,14 +83,26 @@ def _read(directory: Path) -> SearchTable:
         ],
         num_rows=len(trials),
         seconds=float(summary["seconds"]),
-        epochs=sum(
-            int(trial["epochs"])
-            for trial in trials
-            if trial["status"] == COMPLETED and trial["epochs"]
-        ),
-        oracle=str(summary["spec"]["oracle"]),
-        num_sampled=summary["spec"].get("rows"),
+        epochs=_count_epochs(trials, spec["oracle"]) * spec.get("folds", 1),
+        oracle=str(spec["oracle"]),
+        num_sampled=spec.get("rows"),
     )
+
+
+def _count_epochs(trials: list[dict[str, str]], oracle: str) -> int:
+    """Returns how many epochs the finished trials of a search took.
+
+    The same head with fewer epochs is what Hyperband went on with.
+    """
+    epochs: dict[tuple[str, ...], int] = {}
+    for trial in trials:
+        if trial["status"] == COMPLETED and trial["epochs"]:
+            names = trial.keys() - OUTCOMES
+            if oracle != HYPERBAND:
+                names = {"trial_id"}
+            head = tuple(trial[name] for name in sorted(names))
+            epochs[head] = max(epochs.get(head, 0), int(trial["epochs"]))
+    return sum(epochs.values())
 
 
 def _format(name: str, text: str) -> str:

@@ -58,8 +58,9 @@ def prepare_threads(*, feature_dim: int, num_classes: int) -> None:
     """Has heads of a size trained in as many threads as they are worth.
 
     For commands: it holds for the process, and before TensorFlow computes. It
-    depends on the cache alone, so that a search and the training of its
-    winner, whatever its hidden layer, come to the same bits.
+    depends on the cache alone, so that a search, which has one thread a head,
+    and the training of its winner, whatever its hidden layer, come to the same
+    bits. With more features and classes their last digits may differ.
 
     Args:
         feature_dim: Number of features a vector.

@@ -14,7 +14,7 @@ from embed.splits import Selection
 from embed.splits import split_train
 from head import cli
 from head.choice import find_or_train_run
-from head.ensemble import answer_rows
+from head.ensemble import answer_views
 from head.ensemble import join_heads
 from head.evaluating.evaluate import evaluate
 from head.evaluating.evaluate import logits_of_features
@@ -123,7 +123,8 @@ def test_its_accuracy_is_that_of_the_joined_head(run, tiny_cache):
     val = tiny_cache.take(split_train(tiny_cache.image_ids("train")).val)
 
     joined = join_heads([trained.model for trained in watched])
-    expected = top1(*answer_rows(joined, val))
+    logits, labels = answer_views(joined, val, num_answered=1)
+    expected = top1(logits[:, 0], labels)
 
     record = load_run(run.directory).record
     assert record.val_accuracy == expected
