@@ -10,6 +10,7 @@ from tests.tune.test_vectorized import draw_rows
 from tests.tune.test_vectorized import specs_of
 from tests.tune.test_vectorized import train
 from tune.folds import FoldedTrainer
+from tune.task import Outcome
 from tune.task import Task
 from tune.vectorized import VectorizedTrainer
 
@@ -71,6 +72,26 @@ def test_a_training_can_be_gone_on_with():
     )
 
     assert outcome == expected
+
+
+def test_the_first_heads_end_before_the_last_begin():
+    """A kill costs the four that are trained, on all folds."""
+    events = []
+
+    class Trainer:
+        def train(self, tasks, on_end):
+            """Trains nothing."""
+            events.append(f"{len(tasks)} begin")
+            for place in range(len(tasks)):
+                on_end(place, Outcome(val_accuracy=0.5, val_loss=0.5), [])
+
+    FoldedTrainer([Trainer(), Trainer()], [10, 20]).train(
+        [Task(spec) for spec in specs_of([{}] * 6)],
+        lambda place, *_: events.append(place),
+    )
+
+    first, last = ["4 begin", "4 begin"], ["2 begin", "2 begin"]
+    assert events == [*first, 0, 1, 2, 3, *last, 4, 5]
 
 
 def test_a_head_that_diverges_on_one_fold_has_failed():
