@@ -156,7 +156,7 @@ class _HyperbandOracle(oracles.HyperbandOracle):
             max_trials, self.max_epochs
         )
         self._current_bracket = self._num_brackets - 1
-        self._brackets = []
+        self._brackets: list[dict[str, Any]] = []
         self._start_new_bracket()
 
     def _get_num_brackets(self) -> int:
