@@ -198,7 +198,14 @@ class Assembly:
         }
         for number, parent in enumerate(self._plan.parents):
             build_dir = builds.get(identify(parent.path))
-            if build_dir is None or not isinstance(parent, BlocksParent):
+            if (
+                build_dir is None
+                or not isinstance(parent, BlocksParent)
+                or not all(
+                    int((plan.parents == number).sum()) == parent.count(split)
+                    for split, plan in self._plan.splits.items()
+                )
+            ):
                 continue
             with (
                 contextlib.suppress(
@@ -216,7 +223,8 @@ class Assembly:
     def _uses_all_of(self, number: int, blocks_dir: AnyPath) -> bool:
         """Tells whether all that a build holds by now is in the cache.
 
-        It may have gone on, or begun anew, since the plan was made.
+        It may have gone on, or begun anew, since the plan was made: whatever
+        it holds is read once more, before it is removed.
         """
         held = read_spec(blocks_dir)
         if (

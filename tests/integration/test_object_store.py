@@ -169,7 +169,7 @@ def test_an_interrupted_build_goes_on_from_the_store(store, build, local, path):
 def test_a_build_without_its_bad_pictures_uses_up_the_blocks(
     store, build, picture_folder, tmp_path
 ):
-    """Each is fetched once for the plan and once for the cache, and removed."""
+    """Each is fetched for the plan, for the cache, and before it is removed."""
     bad = picture_folder / "train" / "cat" / "bad.png"
     bad.write_bytes(b"")
     path = tmp_path / "there" / "first.h5"
@@ -182,7 +182,7 @@ def test_a_build_without_its_bad_pictures_uses_up_the_blocks(
 
     assert result.num_computed == 0
     gets = [p for m, p in store.requests if m == "GET" and p.endswith(".npz")]
-    assert len(gets) == 2 * len({*gets}) == 4
+    assert len(gets) == 3 * len({*gets}) == 6
     assert store.names() == []
     assert not build_dir_of(path).exists()
 
