@@ -75,7 +75,7 @@ def test_a_training_can_be_gone_on_with():
 
 
 def test_the_first_heads_end_before_the_last_begin():
-    """A kill costs the four that are trained, on all folds."""
+    """A kill costs those that are trained, on all folds, and no others."""
     events = []
 
     class Trainer:
@@ -86,12 +86,12 @@ def test_the_first_heads_end_before_the_last_begin():
                 on_end(place, Outcome(val_accuracy=0.5, val_loss=0.5), [])
 
     FoldedTrainer([Trainer(), Trainer()], [10, 20]).train(
-        [Task(spec) for spec in specs_of([{}] * 6)],
+        [Task(spec) for spec in specs_of([{}] * 10)],
         lambda place, *_: events.append(place),
     )
 
-    first, last = ["4 begin", "4 begin"], ["2 begin", "2 begin"]
-    assert events == [*first, 0, 1, 2, 3, *last, 4, 5]
+    first, last = ["8 begin", "8 begin"], ["2 begin", "2 begin"]
+    assert events == [*first, *range(8), *last, 8, 9]
 
 
 def test_a_head_that_diverges_on_one_fold_has_failed():
